@@ -1,0 +1,137 @@
+"""What a receiver, processor, exporter, connector or extension is, and what it is given.
+
+Adding one is a class below one of these bases and one entry point under the name that users write in YAML.
+
+The life cycle is two calls. `start` returns when the component is ready to work; what takes long (connecting to a
+server that may be away, say) goes on in the background. It raises `ConfigError` for what the user must mend. `stop`
+returns when everything that the component has taken responsibility for has been handed on or given up, and nothing of
+it is left running. `stop` is safe without `start`, and is called once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
+
+from otelingest.config.settings import ComponentId, Settings
+from otelingest.pipeline.payload import Payload, Signal
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+S = TypeVar("S", bound=Settings)
+ALL_SIGNALS = frozenset(Signal)
+
+
+class Consumer(Protocol):
+    """Where telemetry goes next."""
+
+    async def consume(self, payload: Payload) -> None:
+        """Return once responsibility for the payload is taken; otherwise raise `Refused` or `Rejected`."""
+
+
+class Host(Protocol):
+    """The collector, as its components see it."""
+
+    stop_deadline: float | None
+    """`loop.time()` by which everything must have stopped; None while nothing is being stopped."""
+
+    def extension(self, component_id: ComponentId) -> Any | None:
+        """The started extension of that id, or None when `service.extensions` does not list it."""
+
+    def extensions(self) -> Mapping[ComponentId, Any]:
+        """Every extension in use, by id."""
+
+    def shared(self, key: Any, make: Any) -> Any:
+        """One object for all components of this collector that ask with an equal key; `make()` the first time."""
+
+    def fatal(self, error: BaseException) -> None:
+        """End the process with exit code 1: a component has failed after its start and cannot go on."""
+
+
+@dataclass(frozen=True)
+class Env:
+    """What every component is built with, beside its settings.
+
+    id: as written in the YAML, `type/name`.
+    log: carries the component's identity in every line.
+    signals: those that reach it; one for a processor.
+    """
+
+    id: ComponentId
+    log: FilteringBoundLogger
+    signals: frozenset[Signal] = field(default=ALL_SIGNALS)
+
+
+class Component(Generic[S]):
+    """The common base. `Settings` of a subclass is the class that its YAML section is read into."""
+
+    Settings: ClassVar[type[Settings]]
+
+    def __init__(self, settings: S, env: Env) -> None:
+        self.settings = settings
+        self.env = env
+        self.log = env.log
+
+    async def start(self, host: Host) -> None:
+        """Become ready to work. Raises ConfigError."""
+
+    async def stop(self) -> None:
+        """Hand on what is held, and end."""
+
+
+class Extension(Component[S]):
+    """Something beside the pipelines. Started before every pipeline, stopped after all of them."""
+
+
+class Receiver(Component[S]):
+    """Takes telemetry in. One instance serves every pipeline that names it: `next[signal]` is where its data goes.
+
+    A signal that no pipeline takes from this receiver is not in `next`.
+    """
+
+    signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
+
+    def __init__(self, settings: S, env: Env, next: Mapping[Signal, Consumer]) -> None:
+        super().__init__(settings, env)
+        self.next = next
+
+
+class Processor(Component[S]):
+    """Stands between receivers and exporters, one instance for each pipeline that names it."""
+
+    signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
+
+    def __init__(self, settings: S, env: Env, next: Consumer) -> None:
+        super().__init__(settings, env)
+        self.next = next
+
+    async def consume(self, payload: Payload) -> None:
+        raise NotImplementedError
+
+
+class Exporter(Component[S]):
+    """Hands telemetry to the world outside. One instance serves every pipeline that names it."""
+
+    signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
+
+    async def consume(self, payload: Payload) -> None:
+        raise NotImplementedError
+
+
+class Connector(Component[S]):
+    """Ends some pipelines and begins others: an exporter on one side, a receiver on the other.
+
+    routes: the pairs of signals (what comes in, what goes out) that it can serve.
+    `next[signal]` is where what it makes of that signal goes.
+    """
+
+    routes: ClassVar[frozenset[tuple[Signal, Signal]]] = frozenset((signal, signal) for signal in Signal)
+
+    def __init__(self, settings: S, env: Env, next: Mapping[Signal, Consumer]) -> None:
+        super().__init__(settings, env)
+        self.next = next
+
+    async def consume(self, payload: Payload) -> None:
+        raise NotImplementedError

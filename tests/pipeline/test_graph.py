@@ -1,0 +1,210 @@
+"""Pipelines become a graph: who stands before whom, in which order they start, what cannot be built."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+import structlog
+
+from otelingest.config.settings import ComponentId, Settings
+from otelingest.pipeline.component import Connector, Env, Exporter, Processor, Receiver
+from otelingest.pipeline.errors import ConfigError, Refused, Rejected
+from otelingest.pipeline.graph import FanOut, build
+from otelingest.pipeline.payload import Payload, Signal
+
+
+class PipelineName(NamedTuple):
+    signal: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.signal}/{self.name}" if self.name else self.signal
+
+
+class Pipeline(NamedTuple):
+    receivers: list[ComponentId]
+    processors: list[ComponentId]
+    exporters: list[ComponentId]
+
+
+class Nothing(Settings):
+    pass
+
+
+class Source(Receiver[Nothing]):
+    Settings = Nothing
+
+
+class Tag(Processor[Nothing]):
+    """Appends its id to every chunk, so that a payload tells which way it came."""
+
+    Settings = Nothing
+
+    async def consume(self, payload: Payload) -> None:
+        chunks = tuple(chunk + str(self.env.id).encode() for chunk in payload.chunks)
+        await self.next.consume(Payload(payload.signal, chunks, payload.items))
+
+
+class Sink(Exporter[Nothing]):
+    Settings = Nothing
+
+    def __init__(self, settings: Nothing, env: Env) -> None:
+        super().__init__(settings, env)
+        self.got: list[bytes] = []
+
+    async def consume(self, payload: Payload) -> None:
+        self.got.extend(payload.chunks)
+
+
+class TracesOnly(Sink):
+    signals = frozenset({Signal.TRACES})
+
+
+class Forward(Connector[Nothing]):
+    Settings = Nothing
+
+    async def consume(self, payload: Payload) -> None:
+        await self.next[payload.signal].consume(payload)
+
+
+class Picky(Processor[Nothing]):
+    Settings = Nothing
+
+    def __init__(self, settings: Nothing, env: Env, next: Any) -> None:
+        raise ConfigError('error with key "b" (1-th action)')
+
+
+CLASSES = {"source": Source, "tag": Tag, "sink": Sink, "traces_only": TracesOnly, "forward": Forward, "picky": Picky}
+
+
+def built(pipelines: dict[str, tuple[str, str, str]], *, connectors: str = "") -> dict[str, Any]:
+    """The components by `kind id`, in their order of start."""
+    ids = {kind: {} for kind in ("receivers", "processors", "exporters", "connectors", "extensions")}
+    ids["connectors"] = {ComponentId.parse(id): Nothing() for id in connectors.split()}
+    table = {}
+    for name, parts in pipelines.items():
+        lists = [[ComponentId.parse(id) for id in part.split()] for part in parts]
+        for kind, part in zip(("receivers", "processors", "exporters"), lists, strict=True):
+            ids[kind].update({id: Nothing() for id in part if id not in ids["connectors"]})
+        table[PipelineName(*name.split("/"))] = Pipeline(*lists)
+    nodes = build(table, ids, lambda kind, type: CLASSES.get(type), lambda *a: structlog.get_logger())
+    return {f"{node.kind} {node.id}": node.component for node in nodes}
+
+
+def traces(text: bytes = b"") -> Payload:
+    return Payload(Signal.TRACES, (text,), 1)
+
+
+async def test_data_passes_the_processors_in_their_order() -> None:
+    parts = built({"traces": ("source", "tag/1 tag/2", "sink")})
+    await parts["receiver source"].next[Signal.TRACES].consume(traces())
+    assert parts["exporter sink"].got == [b"tag/1tag/2"]
+
+
+async def test_a_receiver_feeds_every_pipeline_of_its_signal_and_none_of_another() -> None:
+    parts = built(
+        {
+            "traces": ("source", "tag/a", "sink"),
+            "traces/2": ("source", "tag/b", "sink"),
+            "logs": ("source", "tag/c", "sink"),
+        }
+    )
+    await parts["receiver source"].next[Signal.TRACES].consume(traces())
+    assert parts["exporter sink"].got == [b"tag/a", b"tag/b"]
+    assert set(parts["receiver source"].next) == {Signal.TRACES, Signal.LOGS}
+
+
+def test_whoever_is_handed_data_starts_before_whoever_hands_it() -> None:
+    parts = built(
+        {"traces": ("source", "tag/1 tag/2", "sink forward"), "traces/2": ("forward", "", "sink/2")},
+        connectors="forward",
+    )
+    order = list(parts)
+    assert order.index("exporter sink/2") < order.index("connector forward") < order.index("processor tag/2")
+    assert order.index("processor tag/2") < order.index("processor tag/1") < order.index("receiver source")
+
+
+def test_every_pipeline_has_processors_of_its_own() -> None:
+    parts = built({"traces": ("source", "tag", "sink"), "logs": ("source", "tag", "sink")})
+    ways = parts["receiver source"].next
+    assert ways[Signal.TRACES] is not ways[Signal.LOGS]
+
+
+async def test_a_connector_leads_from_one_pipeline_into_another() -> None:
+    parts = built(
+        {"traces": ("source", "tag/1", "forward"), "traces/2": ("forward", "tag/2", "sink")}, connectors="forward"
+    )
+    await parts["receiver source"].next[Signal.TRACES].consume(traces())
+    assert parts["exporter sink"].got == [b"tag/1tag/2"]
+
+
+@pytest.mark.parametrize(
+    ("pipelines", "message"),
+    [
+        (
+            {"logs": ("source", "", "traces_only")},
+            'failed to create "traces_only" exporter for data type "logs": telemetry type is not supported',
+        ),
+        (
+            {"traces/x": ("source", "picky", "sink")},
+            'failed to create "picky" processor, in pipeline "traces/x": error with key "b" (1-th action)',
+        ),
+        (
+            {"traces": ("source", "", "forward")},
+            'connector "forward" used as exporter in [traces] pipeline but not used in any supported receiver pipeline',
+        ),
+        (
+            {"traces": ("source", "", "sink"), "logs": ("forward", "", "sink")},
+            'connector "forward" used as receiver in [logs] pipeline but not used in any supported exporter pipeline',
+        ),
+        (
+            {"traces": ("source forward", "", "forward")},
+            'cycle detected: pipeline "traces" -> pipeline "traces"',
+        ),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_the_collectors_words(pipelines: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        built(pipelines, connectors="forward")
+    assert str(caught.value) == message
+
+
+class Says:
+    """A consumer that answers what it was told to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.asked = 0
+
+    async def consume(self, payload: Payload) -> None:
+        self.asked += 1
+        if self.error:
+            raise self.error
+
+
+async def test_fan_out_asks_everyone_even_after_a_refusal() -> None:
+    last = Says()
+    with pytest.raises(Refused):
+        await FanOut([Says(Refused("full")), last]).consume(traces())
+    assert last.asked == 1
+
+
+async def test_fan_out_asks_for_a_retry_if_anyone_can_take_it_later() -> None:
+    with pytest.raises(Refused) as caught:
+        await FanOut([Says(Rejected("never", code=3)), Says(Refused("full", retry_after=2))]).consume(traces())
+    assert str(caught.value) == "never; full"
+    assert caught.value.retry_after == 2
+
+
+async def test_fan_out_keeps_the_code_of_a_rejection() -> None:
+    with pytest.raises(Rejected) as caught:
+        await FanOut([Says(), Says(Rejected("bad", code=3))]).consume(traces())
+    assert caught.value.code == 3
+
+
+async def test_a_bug_in_one_branch_costs_the_others_nothing() -> None:
+    last = Says()
+    with pytest.raises(ZeroDivisionError):
+        await FanOut([Says(ZeroDivisionError()), last]).consume(traces())
+    assert last.asked == 1
