@@ -1,0 +1,72 @@
+"""The readable implementation of the codec, on protobuf objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from otelingest.codec.messages import parse
+from otelingest.codec.native_types import Encoder, encoder
+from otelingest.codec.rows import FIELDS, Row, log_rows, metric_rows, trace_rows
+from otelingest.codec.scanning import scan
+from otelingest.codec.types import Column, ColumnData, Columns, Tables
+
+__all__ = ["columns", "scan"]
+
+
+def columns(signal: str, chunks: Sequence[bytes], layouts: Mapping[str, Sequence[Column]]) -> Tables:
+    """Requests of one signal as filled columns, by kind of table.
+
+    chunks: requests that `scan` has passed. layouts: the columns to fill, by kind (`traces`, `logs`, `gauge`, `sum`,
+    `histogram`, `exponential_histogram`, `summary`) and with their types in the target; a kind without a layout is left
+    out, and so is one without rows. Raises KeyError for a column that nothing can fill, ValueError for a type that
+    cannot be written (both also when there are no rows), and DecodeError for what `scan` would not have passed.
+    """
+    plans = {kind: _plan(kind, tuple(map(tuple, layout))) for kind, layout in layouts.items()}
+    rows: dict[str, list[Row]] = {kind: [] for kind in plans}
+    tables = Tables()
+    for chunk in chunks:
+        for kind, row in _rows(signal, parse(signal, chunk)):
+            if kind is None:
+                tables.dropped_metrics += 1
+            elif kind in rows:
+                rows[kind].append(row)
+    for kind, plan in plans.items():
+        if rows[kind]:
+            tables[kind] = _fill(plan, rows[kind])
+    return tables
+
+
+def _rows(signal: str, message: Any) -> Iterator[tuple[str | None, Row]]:
+    if signal == "metrics":
+        return metric_rows(message)
+    rows = trace_rows(message) if signal == "traces" else log_rows(message)
+    return ((signal, row) for row in rows)
+
+
+Plan = tuple[tuple[int, Column, Encoder], ...]
+"""For each column of a target: the field of a row that it holds, its name and type, and how it is written."""
+
+
+@lru_cache(maxsize=64)
+def _plan(kind: str, layout: tuple[tuple[str, str], ...]) -> Plan:
+    places = {field.name: (place, field) for place, field in enumerate(FIELDS[kind])}
+    plan = []
+    for name, type_text in layout:
+        if name not in places:
+            raise KeyError(f"column {name!r}: {kind} have nothing to fill it with")
+        place, field = places[name]
+        try:
+            plan.append((place, Column(name, type_text), encoder(field.kind, field.array, type_text)))
+        except ValueError as error:
+            raise ValueError(f"column {name!r} of type {type_text}: {error}") from None
+    return tuple(plan)
+
+
+def _fill(plan: Plan, rows: list[Row]) -> Columns:
+    by_field: list[Sequence[Any]] = list(zip(*rows, strict=True))
+    return Columns(
+        len(rows),
+        [ColumnData(*column, write.prefix + write.data(by_field[place])) for place, column, write in plan],
+    )
