@@ -1,0 +1,204 @@
+"""What the database has: creates what is missing, and reads the columns of the tables that telemetry is written to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from otelingest import codec
+from otelingest.clickhouse import schema
+from otelingest.clickhouse.errors import NO_RIGHTS, ClickHouseError
+from otelingest.clickhouse.servers import Servers
+from otelingest.codec.types import Column
+
+INSERT_SETTINGS: Mapping[str, str] = {
+    "async_insert": "0",
+    # One INSERT is to be one block, and so one part for each day in it, whatever its size.
+    "min_insert_block_size_rows": "100000000",
+    "min_insert_block_size_bytes": "0",
+    "max_insert_threads": "1",
+    "max_partitions_per_insert_block": "0",
+    # A retry must not feed the views again, and a failing view must not be hidden.
+    "deduplicate_blocks_in_dependent_materialized_views": "1",
+    "materialized_views_ignore_errors": "0",
+    "insert_deduplicate": "1",
+    "deduplicate_insert": "enable",
+}
+"""What every INSERT is sent with, as far as the server knows it: so that a retry stores nothing twice."""
+
+TOKEN = "insert_deduplication_token"  # noqa: S105 - the name of a setting
+_WINDOW = "non_replicated_deduplication_window"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A table as it is. name: in SQL. label: in messages. columns: those that are written, with their types there.
+
+    one_host: it exists on the server it is on and nowhere else, so that a retry must go to that server.
+    """
+
+    name: str
+    label: str
+    columns: tuple[Column, ...]
+    one_host: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """The tables by kind, and the settings of an INSERT. tokens: whether the server knows deduplication tokens."""
+
+    targets: Mapping[str, Target]
+    settings: Mapping[str, str]
+    tokens: bool
+
+
+class CatalogReader:
+    """Makes the catalog. What it warns of, it warns of once."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        names: Mapping[str, str],
+        options: schema.Options,
+        *,
+        create: bool,
+        user_settings: Mapping[str, str],
+        log: Any,
+    ) -> None:
+        self._servers = servers
+        self._names = names
+        self._options = options
+        self._create = create
+        self._user_settings = user_settings
+        self._log = log
+        self._warned: set[str] = set()
+
+    async def read(self) -> Catalog:
+        """Raises ClickHouseError, UnreachableError, UnclearError."""
+        rows = await self._servers.query("SELECT version()")
+        version = str(rows[0][0]) if rows else "unknown"
+        self._once("info", "Connected to ClickHouse", version=version, database=self._options.database)
+        settings, tokens = await self._insert_settings()
+        if self._create:
+            await self._create_all()
+        targets = {kind: await self._target(kind, name) for kind, name in self._names.items()}
+        return Catalog(targets, settings, tokens)
+
+    async def _create_all(self) -> None:
+        for purpose, statement in schema.create_statements(self._names, self._options):
+            try:
+                await self._servers.execute(statement)
+            except ClickHouseError as error:
+                if error.code not in NO_RIGHTS:
+                    raise ClickHouseError(error.code, f"{purpose}: {error.message}") from error
+                # It may all be there already. If it is not, reading its columns says so.
+                self._once("warning", "Not allowed to create the schema", purpose=purpose, error=str(error))
+
+    async def _target(self, kind: str, name: str) -> Target:
+        found = await self._columns(name)
+        if kind == "traces" and self._options.project_id_attributes and schema.PROJECT_ID not in found:
+            await self._add_project_id(name)
+        engine = await self._engine(name)
+        await self._remember_tokens(name, *engine)
+        if kind == "traces":
+            # What the view over it stores is deduplicated by its target's own window.
+            behind = name + schema.TRACE_IDS_SUFFIX
+            await self._remember_tokens(behind, *await self._engine(behind))
+        insertable = {column: type for column, (type, default) in found.items() if default in ("", "DEFAULT")}
+        columns = self._layout(kind, name, insertable)
+        label = f"{self._options.database}.{name}"
+        return Target(self._options.qualified(name), label, columns, one_host=not _is_shared(engine[0]))
+
+    async def _columns(self, name: str) -> dict[str, tuple[str, str]]:
+        """Type and kind of default by column."""
+        try:
+            rows = await self._servers.query(f"DESCRIBE TABLE {self._options.qualified(name)}")
+        except ClickHouseError as error:
+            raise ClickHouseError(error.code, f"get table columns: {error.message}") from error
+        return {str(row[0]): (str(row[1]), str(row[2])) for row in rows}
+
+    async def _engine(self, name: str) -> tuple[str, str]:
+        """A table's engine, alone and with all that belongs to it; empty when it does not exist or may not be known."""
+        database, table = schema.literal(self._options.database), schema.literal(name)
+        where = f"database = {database} AND name = {table}"
+        rows = await self._servers.query(f"SELECT engine, engine_full FROM system.tables WHERE {where}")  # noqa: S608
+        return (str(rows[0][0]), str(rows[0][1])) if rows else ("", "")
+
+    def _layout(self, kind: str, name: str, found: Mapping[str, str]) -> tuple[Column, ...]:
+        """The columns that both sides know, in our order, with the types of that table."""
+        layout: list[Column] = []
+        missing: list[str] = []
+        for column in schema.TABLES[kind].insert_columns:
+            if column.name not in found:
+                missing.append(column.name)
+            elif self._is_writable(kind, name, Column(column.name, found[column.name])):
+                layout.append(Column(column.name, found[column.name]))
+        if lacking := sorted(schema.TABLES[kind].required & set(missing)):
+            text = "The table lacks columns that rows are of little use without"
+            self._once("warning", text, table=name, columns=lacking)
+        elif missing:
+            self._once("info", "The table lacks some columns; they are left out", table=name, columns=missing)
+        if not layout:
+            raise ClickHouseError(16, f"table {name} has none of the columns that {kind} are written to")
+        return tuple(layout)
+
+    def _is_writable(self, kind: str, name: str, column: Column) -> bool:
+        signal = kind if kind in ("traces", "logs") else "metrics"
+        try:
+            codec.columns(signal, [], {kind: [column]})
+        except ValueError as error:
+            text = "A column has a type that cannot be written; it is left out"
+            self._once("warning", text, table=name, error=str(error))
+            return False
+        return True
+
+    async def _add_project_id(self, name: str) -> None:
+        if not self._create:
+            self._once("info", f"The table has no column {schema.PROJECT_ID}; create_schema is off", table=name)
+            return
+        try:
+            await self._servers.execute(schema.add_project_id(name, self._options))
+        except ClickHouseError as error:
+            self._once("warning", f"Cannot add the column {schema.PROJECT_ID}", table=name, error=str(error))
+        else:
+            self._once("info", f"Added the column {schema.PROJECT_ID}", table=name)
+
+    async def _remember_tokens(self, name: str, engine: str, full: str) -> None:
+        """Make a plain table remember the tokens of its inserts, as those do that we create."""
+        if _is_shared(engine) or not engine.endswith("MergeTree") or _WINDOW in full:
+            return
+        try:
+            if not self._create:
+                raise ClickHouseError(0, "create_schema is off")
+            await self._servers.execute(schema.set_deduplication_window(name, self._options))
+        except ClickHouseError as error:
+            text = f"The table has no {_WINDOW}: an insert whose answer is lost may be stored twice"
+            self._once("warning", text, table=name, error=str(error))
+
+    async def _insert_settings(self) -> tuple[Mapping[str, str], bool]:
+        """What the server knows of `INSERT_SETTINGS`, with the user's own values, and whether it knows tokens."""
+        names = ", ".join(map(schema.literal, (*INSERT_SETTINGS, TOKEN)))
+        rows = await self._servers.query(f"SELECT name FROM system.settings WHERE name IN ({names})")  # noqa: S608
+        known = {str(row[0]) for row in rows}
+        settings = {name: value for name, value in INSERT_SETTINGS.items() if name in known}
+        if "deduplicate_insert" in settings:
+            settings.pop("insert_deduplicate", None)
+        users = {name: self._user_settings[name] for name in settings if name in self._user_settings}
+        if changed := sorted(name for name, value in users.items() if settings[name] != value):
+            text = "Settings of the user replace those that keep retried inserts from being stored twice"
+            self._once("warning", text, settings=changed)
+        if TOKEN not in known:
+            self._once("warning", "This ClickHouse knows no deduplication tokens: a retried insert may be stored twice")
+        return settings | users, TOKEN in known
+
+    def _once(self, level: str, message: str, **fields: Any) -> None:
+        key = f"{message} {fields}"
+        if key not in self._warned:
+            self._warned.add(key)
+            getattr(self._log, level)(message, **fields)
+
+
+def _is_shared(engine: str) -> bool:
+    """Whether several servers hold the table's rows and know of each other's inserts."""
+    return engine.startswith(("Replicated", "Shared", "Distributed"))

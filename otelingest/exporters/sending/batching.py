@@ -1,0 +1,144 @@
+"""Joins what is in the queue into batches, and cuts what is too large for one."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import Counter, deque
+from collections.abc import Hashable
+from dataclasses import dataclass, field
+from typing import Any
+
+from otelingest.exporters.sending.queue import SIZE_OF, Entry, MemoryQueue
+from otelingest.exporters.sending.settings import BatchSettings, Sizer
+from otelingest.exporters.sending.splitting import split
+from otelingest.pipeline.payload import Context, Payload
+
+MAX_HALVINGS = 64
+"""Enough to find four bad items among 60,000. More of them are rather a fault that all items have."""
+
+
+@dataclass(eq=False, slots=True)
+class Allowance:
+    """How much is left of something that several share."""
+
+    left: int
+
+
+@dataclass(eq=False, slots=True)
+class Batch:
+    """A payload on its way to the far end, and what its attempts have left behind.
+
+    identity: names it, the same at every attempt.
+    prepared: what an exporter made of the payload, kept for the next attempt.
+    done: the parts that the far end certainly has; they are not sent again.
+    seen: how often which error has come.
+    lost: items of parts that were given up, while the others arrived.
+    halvings: how often it, or what it was cut from, may still be cut in two.
+    """
+
+    payload: Payload
+    entries: tuple[Entry, ...] = ()
+    identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+    attempts: int = 0
+    prepared: Any = None
+    done: set[str] = field(default_factory=set)
+    seen: Counter[Hashable] = field(default_factory=Counter)
+    lost: int = 0
+    halvings: Allowance = field(default_factory=lambda: Allowance(MAX_HALVINGS))
+
+    async def halves(self) -> list[Batch]:
+        """Two batches with half of the items each. What is done for this one is done for both."""
+        pieces = await split(self.payload, (self.payload.items + 1) // 2)
+        self.halvings.left -= 1
+        return [
+            Batch(
+                piece,
+                identity=f"{self.identity}.{number}",
+                done=set(self.done),
+                seen=self.seen.copy(),
+                halvings=self.halvings,
+            )
+            for number, piece in enumerate(pieces, 1)
+        ]
+
+
+class Batcher:
+    """Takes entries from a queue and gives batches. Any number of consumers may wait for one."""
+
+    def __init__(self, queue: MemoryQueue, settings: BatchSettings | None, sizer: Sizer) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._size_of = SIZE_OF[sizer]
+        self._by_bytes = sizer == "bytes"
+        self._lock = asyncio.Lock()
+        self._groups: dict[Hashable, _Group] = {}
+        self._ready: deque[Batch] = deque()
+        self._closed = False
+
+    async def next(self) -> Batch | None:
+        """The next batch; None when the queue is closed and nothing is left of it."""
+        if self._settings is None:
+            entry = await self._queue.take()
+            return None if entry is None else Batch(entry.payload, (entry,))
+        async with self._lock:
+            while not self._ready and not self._closed:
+                await self._collect(self._settings)
+            return self._ready.popleft() if self._ready else None
+
+    async def _collect(self, settings: BatchSettings) -> None:
+        """Wait for the next entry, or for the end of a group's time."""
+        loop = asyncio.get_running_loop()
+        due = min((group.due for group in self._groups.values()), default=None)
+        try:
+            entry = await self._queue.take(None if due is None else max(0.0, due - loop.time()))
+        except TimeoutError:
+            for key in [key for key, group in self._groups.items() if group.due <= loop.time()]:
+                self._flush(key)
+            return
+        if entry is None:
+            self._closed = True
+            for key in list(self._groups):
+                self._flush(key)
+            return
+        await self._add(entry, settings, loop.time() + settings.flush_timeout.seconds)
+
+    async def _add(self, entry: Entry, settings: BatchSettings, due: float) -> None:
+        payload = entry.payload
+        metadata = payload.context.metadata
+        kept = {key.lower(): metadata.get(key.lower()) for key in settings.partition.metadata_keys}
+        key = tuple(kept.items())
+        context = Context(metadata={name: values for name, values in kept.items() if values is not None})
+        pieces = await split(payload, settings.max_size, by_bytes=self._by_bytes) if settings.max_size else [payload]
+        entry.parts = len(pieces)
+        for piece in pieces:
+            size = self._size_of(piece)
+            group = self._groups.get(key)
+            if group is not None and 0 < settings.max_size < group.size + size:
+                self._flush(key)
+                group = None
+            if group is None:
+                group = self._groups[key] = _Group(context, due)
+            group.add(piece, entry, size)
+            if group.size >= settings.min_size:
+                self._flush(key)
+
+    def _flush(self, key: Hashable) -> None:
+        group = self._groups.pop(key)
+        self._ready.append(Batch(Payload.merge(group.payloads, group.context), tuple(group.entries)))
+
+
+class _Group:
+    """What will become one batch, no later than `due` (`loop.time()`)."""
+
+    def __init__(self, context: Context, due: float) -> None:
+        self.context = context
+        self.due = due
+        self.size = 0
+        self.payloads: list[Payload] = []
+        self.entries: list[Entry] = []
+
+    def add(self, payload: Payload, entry: Entry, size: int) -> None:
+        self.payloads.append(payload)
+        self.entries.append(entry)
+        self.size += size

@@ -1,0 +1,231 @@
+"""The base of exporters that send over a network: queue, batching, retry and timeout, around one method `push`."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TypeVar
+
+from otelingest.exporters.sending.batching import Batch, Batcher
+from otelingest.exporters.sending.queue import MemoryQueue
+from otelingest.exporters.sending.retry import Backoff
+from otelingest.exporters.sending.settings import SendingSettings
+from otelingest.pipeline.component import Env, Exporter, Host
+from otelingest.pipeline.errors import ConsumeError, Refused, Rejected
+from otelingest.pipeline.payload import Payload, Signal
+
+S = TypeVar("S", bound=SendingSettings)
+
+_STOPPING_INTERVAL = 0.5
+"""Seconds between attempts while the queue is drained before the end."""
+_MARGIN = 0.25
+"""Seconds of the time for stopping that are left for closing connections."""
+_TRY_QUEUE = " Try enabling sending_queue to survive temporary failures."
+_TRY_RETRY = " Try enabling retry_on_failure config option to retry on retryable errors."
+
+
+class Divisible(Rejected):
+    """The far end refuses a batch because of some of its items. Halves are tried, until those are alone."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """What became of one signal's items, since the start."""
+
+    sent: int = 0
+    send_failed: int = 0
+    enqueue_failed: int = 0
+
+
+class _Lane:
+    """One signal's way to the far end."""
+
+    def __init__(self, queue: MemoryQueue, batcher: Batcher) -> None:
+        self.queue = queue
+        self.batcher = batcher
+        self.workers: list[asyncio.Task[None]] = []
+
+
+class SendingExporter(Exporter[S]):
+    """A subclass implements `push`, and may implement `prepare`. It calls `start` and `stop` of this class in its own.
+
+    counters: by signal. queues: by signal, none where `sending_queue` is off; they have `size` and `capacity`.
+    """
+
+    def __init__(self, settings: S, env: Env) -> None:
+        super().__init__(settings, env)
+        self.counters = {signal: Counters() for signal in Signal}
+        self._lanes: dict[Signal, _Lane] = {}
+        self._host: Host | None = None
+        self._stopping = asyncio.Event()
+
+    @property
+    def queues(self) -> dict[Signal, MemoryQueue]:
+        return {signal: lane.queue for signal, lane in self._lanes.items()}
+
+    async def prepare(self, batch: Batch) -> None:
+        """What is to be done before an attempt and is not bounded by `timeout`. Raises as `push` does."""
+
+    async def push(self, batch: Batch) -> None:
+        """One attempt to hand a batch to the far end.
+
+        Raises Rejected when it never will succeed, Divisible when it may with fewer items; every other exception
+        means that it may another time.
+        """
+        raise NotImplementedError
+
+    async def start(self, host: Host) -> None:
+        self.settings.refuse_unsupported()
+        self._host = host
+        settings = self.settings.sending_queue
+        if settings is None:
+            return
+        for signal in sorted(self.env.signals):
+            queue = MemoryQueue(settings.queue_size, settings.sizer, block=settings.block_on_overflow)
+            lane = _Lane(queue, Batcher(queue, settings.batch, settings.batch_sizer))
+            lane.workers = [
+                asyncio.create_task(self._work(lane), name=f"{self.env.id} {signal} {number}")
+                for number in range(settings.num_consumers)
+            ]
+            self._lanes[signal] = lane
+
+    async def stop(self) -> None:
+        """Send what is in the queue, each batch at once and again until the time is over; then say what is left."""
+        self._stopping.set()
+        workers = [worker for lane in self._lanes.values() for worker in lane.workers]
+        if not workers:
+            return
+        for lane in self._lanes.values():
+            lane.queue.close()
+        _, late = await asyncio.wait(workers, timeout=self._time_left())
+        for worker in late:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+        left = {f"{signal}_items": lane.queue.items for signal, lane in self._lanes.items() if lane.queue.items}
+        if left:
+            for signal, lane in self._lanes.items():
+                self.counters[signal].send_failed += lane.queue.items
+            self.log.error("Shut down before the queue was empty. Dropping data.", **left)
+
+    def _time_left(self) -> float | None:
+        deadline = self._host.stop_deadline if self._host is not None else None
+        return None if deadline is None else max(0.0, deadline - _MARGIN - asyncio.get_running_loop().time())
+
+    async def consume(self, payload: Payload) -> None:
+        settings = self.settings.sending_queue
+        if settings is None:
+            await self._send(Batch(payload))
+            return
+        lane = self._lanes[payload.signal]
+        result = asyncio.get_running_loop().create_future() if settings.wait_for_result else None
+        try:
+            await lane.queue.put(payload, result=result)
+        except ConsumeError as error:
+            self.counters[payload.signal].enqueue_failed += payload.items
+            self.log.error("Exporting failed. Rejecting data.", error=str(error), rejected_items=payload.items)
+            raise
+        if result is not None:
+            await result
+
+    async def _work(self, lane: _Lane) -> None:
+        while (batch := await lane.batcher.next()) is not None:
+            error: ConsumeError | None = None
+            try:
+                await self._send(batch)
+            except ConsumeError as failure:
+                error = failure
+            for entry in batch.entries:
+                lane.queue.done(entry, error)
+
+    async def _send(self, batch: Batch) -> None:
+        """Try until a batch has arrived. Raises what made it be dropped."""
+        counters = self.counters[batch.payload.signal]
+        try:
+            await self._attempts(batch)
+        except ConsumeError as error:
+            if isinstance(error, Divisible) and batch.payload.items > 1 and batch.halvings.left > 0:
+                await self._send_halves(batch)
+                return
+            counters.send_failed += batch.payload.items
+            hint = "" if self.settings.retry_on_failure.enabled or isinstance(error, Rejected) else _TRY_RETRY
+            hint += "" if self.settings.sending_queue is not None else _TRY_QUEUE
+            dropped = batch.payload.items
+            self.log.error(f"Exporting failed. Dropping data.{hint}", error=str(error), dropped_items=dropped)
+            raise
+        counters.sent += batch.payload.items - batch.lost
+        counters.send_failed += batch.lost
+
+    async def _send_halves(self, batch: Batch) -> None:
+        """Send each half by itself. Raises what made the last one be dropped, when nothing has arrived."""
+        halves = await batch.halves()
+        failures: list[ConsumeError] = []
+        for half in halves:
+            try:
+                await self._send(half)
+            except ConsumeError as error:
+                failures.append(error)
+        if len(failures) == len(halves):
+            raise failures[-1]
+
+    async def _attempts(self, batch: Batch) -> None:
+        loop = asyncio.get_running_loop()
+        backoff = Backoff(self.settings.retry_on_failure, loop.time())
+        while True:
+            last = self._stopping.is_set() and self._time_left() is None
+            error = await self._attempt(batch)
+            if error is None:
+                return
+            if not self.settings.retry_on_failure.enabled:
+                raise Refused(str(error))
+            wait = backoff.next(loop.time(), getattr(error, "retry_after", None) or 0.0)
+            if wait is None:
+                raise Refused(f"no more retries left: {error}")
+            if last:
+                raise Refused(f"interrupted due to shutdown: {error}")
+            tell = self.log.info
+            if self._stopping.is_set():
+                wait, tell = _STOPPING_INTERVAL, self.log.debug  # twice a second, from every consumer
+            tell(
+                "Exporting failed. Will retry the request after interval.",
+                error=str(error),
+                interval=format_seconds(wait),
+            )
+            await self._pause(wait)
+
+    async def _attempt(self, batch: Batch) -> Exception | None:
+        """One attempt: None when it succeeded, else why not. Raises Rejected."""
+        batch.attempts += 1
+        try:
+            await self.prepare(batch)
+            async with asyncio.timeout(self.settings.timeout.seconds or None):
+                await self.push(batch)
+        except Rejected as error:
+            raise type(error)(f"not retryable error: {error}", code=error.code) from error
+        except TimeoutError as error:
+            return Refused(str(error) or f"request is cancelled or timed out after {format_seconds(self.timeout)}")
+        except Exception as error:
+            return error if str(error) else Refused(repr(error))
+        return None
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that one attempt may take; 0: no limit."""
+        return self.settings.timeout.seconds
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait; when the exporter is told to stop, no longer."""
+        if self._stopping.is_set():
+            await asyncio.sleep(seconds)
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+
+
+def format_seconds(seconds: float) -> str:
+    """A time as Go writes it, to the millisecond: `5.4s`, `250ms`."""
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms"
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

@@ -1,0 +1,155 @@
+"""The settings that every sending exporter shares: `timeout`, `retry_on_failure`, `sending_queue`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from otelingest.config.settings import Duration, Naming, Problem, Section, Settings, Unreadable
+from otelingest.pipeline.errors import ConfigError
+
+_SECOND = 10**9
+Sizer = Literal["requests", "items", "bytes"]
+
+
+def _sizer(value: Any) -> Any:
+    if value is not None and value not in ("requests", "items", "bytes"):
+        raise Unreadable(f'invalid sizer: "{value}"')
+    return value
+
+
+class RetrySettings(Settings):
+    """What is done with data that the far end did not take."""
+
+    enabled: bool = True
+    """Whether data is sent again after an error that may pass."""
+    initial_interval: Duration = Duration(5 * _SECOND)
+    """The wait before the first retry."""
+    randomization_factor: float = 0.5
+    """By which part, at random, a wait is made shorter or longer."""
+    multiplier: float = 1.5
+    """How much longer each wait is than the one before."""
+    max_interval: Duration = Duration(30 * _SECOND)
+    """The longest wait."""
+    max_elapsed_time: Duration | None = None
+    """How long data is retried before it is dropped; unset or 0: for ever."""
+
+    def problems(self) -> Iterator[Problem]:
+        for name in ("initial_interval", "multiplier", "max_interval", "max_elapsed_time"):
+            if (getattr(self, name) or 0) < 0:
+                yield f"'{name}' must be non-negative"
+        if not 0 <= self.randomization_factor <= 1:
+            yield "'randomization_factor' must be within [0, 1]"
+        if self.max_elapsed_time and self.max_elapsed_time > 0:
+            for name in ("initial_interval", "max_interval"):
+                if self.max_elapsed_time < getattr(self, name):
+                    yield f"'max_elapsed_time' must not be less than '{name}'"
+
+
+class PartitionSettings(Settings):
+    """What must not be mixed in one batch."""
+
+    metadata_keys: list[str] = Field(default_factory=list)
+    """Request headers by whose values batches are kept apart."""
+
+
+class BatchSettings(Settings):
+    """How payloads in the queue are joined before they are sent."""
+
+    flush_timeout: Duration = Duration(_SECOND // 5)
+    """How long a batch waits for more."""
+    min_size: int = 8192
+    """The size from which a batch is sent at once."""
+    max_size: int = 0
+    """The size that no batch exceeds; 0: no limit."""
+    sizer: Sizer | None = None
+    """What sizes count, items or bytes; unset: as the queue's, when that is set, else items."""
+    partition: PartitionSettings = PartitionSettings()
+    """What must not be mixed in one batch."""
+
+    @field_validator("sizer", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        return _sizer(value)
+
+
+class QueueSettings(Settings):
+    """The queue between the pipelines and the far end, one for each signal."""
+
+    naming: ClassVar[Naming] = Naming(type="queuebatch.Config", embedding=True)
+
+    enabled: bool = True
+    """Whether there is a queue. Without one, the sender waits until its data has arrived at the far end."""
+    sizer: Sizer = "requests"
+    """What `queue_size` counts."""
+    queue_size: int = 1000
+    """How much may wait or be under way."""
+    num_consumers: int = 10
+    """How many requests may be under way at once."""
+    block_on_overflow: bool = False
+    """Whether a sender waits for room in a full queue, instead of being refused."""
+    wait_for_result: bool = False
+    """Whether a sender waits until its data has arrived at the far end."""
+    storage: str | None = None
+    """The extension that keeps the queue on disk."""
+    batch: Section[BatchSettings] = None
+    """How payloads in the queue are joined; off unless the key is there."""
+
+    @field_validator("sizer", mode="before")
+    @classmethod
+    def _known(cls, value: Any) -> Any:
+        return _sizer(value)
+
+    def problems(self) -> Iterator[Problem]:
+        if self.num_consumers <= 0:
+            yield "`num_consumers` must be positive"
+        elif self.queue_size <= 0:
+            yield "`queue_size` must be positive"
+        elif self.storage and self.wait_for_result:
+            yield "`wait_for_result` is not supported with a persistent queue configured with `storage`"
+        elif self.batch is not None:
+            yield from self._batch_problems(self.batch)
+
+    def _batch_problems(self, batch: BatchSettings) -> Iterator[Problem]:
+        """As upstream, the first that is found."""
+        if self.batch_sizer == "requests":
+            yield 'batch: `batch` supports only `items` or `bytes` sizer, found "requests"'
+        elif batch.flush_timeout <= 0:
+            yield f"batch: `flush_timeout` must be positive, found {int(batch.flush_timeout)}"
+        elif batch.min_size < 0:
+            yield f"batch: `min_size` must be non-negative, found {batch.min_size}"
+        elif batch.max_size < 0:
+            yield f"batch: `max_size` must be non-negative, found {batch.max_size}"
+        elif 0 < batch.max_size < batch.min_size:
+            yield f"batch: `max_size` ({batch.max_size}) must be greater or equal to `min_size` ({batch.min_size})"
+        elif self.batch_sizer == self.sizer and batch.min_size > self.queue_size:
+            yield "`min_size` must be less than or equal to `queue_size`"
+
+    @property
+    def batch_sizer(self) -> Sizer:
+        """What the sizes of `batch` count."""
+        if self.batch is not None and self.batch.sizer is not None:
+            return self.batch.sizer
+        return self.sizer if "sizer" in self.model_fields_set else "items"
+
+
+class SendingSettings(Settings):
+    """The base of an exporter's settings that sends over a network."""
+
+    timeout: Duration = Duration(5 * _SECOND)
+    """How long one attempt may take; 0: no limit."""
+    retry_on_failure: RetrySettings = RetrySettings()
+    """What is done with data that the far end did not take."""
+    sending_queue: Section[QueueSettings] = Field(default_factory=QueueSettings)
+    """The queue between the pipelines and the far end."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.timeout < 0:
+            yield "timeoutsettings", "timeout value must be greater than or equal to 0"
+
+    def refuse_unsupported(self) -> None:
+        """Raise ConfigError for what is understood and cannot be done yet."""
+        if self.sending_queue is not None and self.sending_queue.storage:
+            raise ConfigError("sending_queue: `storage` is not supported yet: the queue is kept in memory")
