@@ -1,0 +1,149 @@
+"""From the bytes of a request to the pipelines, and from what they say to an answer: the same for gRPC and HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from typing import Any, NamedTuple, TypeVar
+
+from otelingest.codec import Malformed, Scan, scan
+from otelingest.net.limits import BIG_BODY
+from otelingest.net.status import Code, Status
+from otelingest.pipeline.component import Consumer
+from otelingest.pipeline.errors import Refused, Rejected
+from otelingest.pipeline.payload import Context, Payload, Signal
+from otelingest.receivers.otlp.counters import Counters
+
+R = TypeVar("R")
+
+DEFAULT_RETRY_AFTER = 1.0
+"""Seconds that a client is asked to wait where nothing better is known. Clients give up on waits beyond 10 s."""
+
+_HINTS: tuple[tuple[bytes, str], ...] = (
+    (b"\x1f\x8b", "the body looks like gzip: set Content-Encoding: gzip"),
+    (b"\x28\xb5\x2f\xfd", "the body looks like zstd: set Content-Encoding: zstd"),
+)
+
+
+class Outcome(NamedTuple):
+    """What has become of a request: `refusal` when it was not taken, else a success with perhaps a warning.
+
+    warning: what was odd about data that was taken all the same; goes into the answer's partial success.
+    """
+
+    refusal: Status | None = None
+    warning: str = ""
+
+
+_TAKEN = Outcome()
+
+
+class Ingest:
+    """Takes requests in.
+
+    next: where each signal's data goes.
+    pool: where large requests are read, so that the loop is never held up for long.
+    """
+
+    def __init__(self, next: Mapping[Signal, Consumer], log: Any, counters: Counters, pool: Executor) -> None:
+        self.counters = counters
+        self._next = next
+        self._log = log
+        self._pool = pool
+        self._warned: set[str] = set()
+
+    @property
+    def signals(self) -> frozenset[Signal]:
+        """Those that some pipeline takes."""
+        return frozenset(self._next)
+
+    async def take(
+        self, signal: Signal, body: bytes, context: Context, transport: str, *, is_json: bool = False
+    ) -> Outcome:
+        """Read a request and hand it to its pipeline. Never raises, whatever the request or a component does.
+
+        body: an `Export…ServiceRequest`, in protobuf or (`is_json`) JSON.
+        transport: `grpc` or `http`, as the counters name it.
+        """
+        try:
+            found, warning = await self._read(signal, body, is_json)
+        except Malformed as error:
+            return Outcome(Status(Code.INVALID_ARGUMENT, _explain(str(error), body)))
+        except Exception:
+            self._log.error("Failed to read a request", signal=str(signal), size=len(body), exc_info=True)
+            return Outcome(Status(Code.INTERNAL, "failed to read the request"))
+        self._note(found, warning)
+        if found.items:
+            refusal = await self._consume(Payload(signal, (found.data,), found.items, context))
+            self.counters.add(signal, transport, found.items, refused=refusal is not None)
+            if refusal is not None:
+                return Outcome(refusal)
+        return Outcome(warning=warning) if warning else _TAKEN
+
+    async def _read(self, signal: Signal, body: bytes, is_json: bool) -> tuple[Scan, str]:
+        if not is_json:
+            if len(body) <= BIG_BODY:
+                return scan(signal, body), ""
+            return await self._in_pool(functools.partial(scan, signal, body)), ""
+        work = functools.partial(_read_json, signal, body)
+        return work() if len(body) <= BIG_BODY else await self._in_pool(work)
+
+    async def _in_pool(self, work: Callable[[], R]) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    async def _consume(self, payload: Payload) -> Status | None:
+        """None when the pipeline has taken the payload, else what to tell the client."""
+        try:
+            await self._next[payload.signal].consume(payload)
+        except Refused as error:
+            wait = DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
+            return Status(Code.UNAVAILABLE, str(error), wait)
+        except Rejected as error:
+            if error.code is None:
+                return Status(Code.INTERNAL, f"Permanent error: {error}")
+            return Status(error.code, str(error))
+        except Exception as error:
+            self._log.error(
+                "A pipeline failed unexpectedly", signal=str(payload.signal), error=repr(error), exc_info=True
+            )
+            return Status(Code.INTERNAL, "internal error")
+        return None
+
+    def _note(self, found: Scan, warning: str) -> None:
+        """Count what was mended, and say so once for each kind."""
+        counters = self.counters
+        if found.replaced_strings:
+            counters.replaced_strings += found.replaced_strings
+            self._warn("Strings that are not UTF-8 are stored with U+FFFD where they are not")
+        if found.flattened_values:
+            counters.flattened_values += found.flattened_values
+            self._warn("Attribute values that are nested too deep are stored as JSON text")
+        if warning:
+            self._warn("An OTLP/JSON request was read with a loss", problem=warning)
+
+    def _warn(self, message: str, **values: str) -> None:
+        key = message + str(values)
+        if len(self._warned) < 100 and key not in self._warned:
+            self._warned.add(key)
+            self._log.warning(message, **values)
+
+
+def _explain(message: str, body: bytes) -> str:
+    """An error, with a hint where the body shows what was meant and the codec has not said so."""
+    for beginning, hint in _HINTS:
+        if body.startswith(beginning) and hint not in message:
+            return f"{message}; {hint}"
+    return message
+
+
+def _read_json(signal: Signal, body: bytes) -> tuple[Scan, str]:
+    """JSON → protobuf, counted and proven like any other, and what was odd about it."""
+    from otelingest.codec.otlp_json import decode
+
+    decoded = decode(signal, body)
+    found = scan(signal, decoded.data)
+    if decoded.replaced_strings:
+        found = found._replace(replaced_strings=found.replaced_strings + decoded.replaced_strings)
+    return found, "; ".join(decoded.problems)

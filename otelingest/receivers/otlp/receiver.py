@@ -1,0 +1,111 @@
+"""The life of the OTLP receiver: one instance serves every pipeline that names it, by gRPC and by HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from otelingest.net.auth import resolve
+from otelingest.pipeline.component import Consumer, Env, Host, Receiver
+from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.payload import Signal
+from otelingest.receivers.otlp.counters import Counters
+from otelingest.receivers.otlp.settings import GrpcSettings, HttpSettings, OtlpReceiverSettings
+
+if TYPE_CHECKING:
+    from otelingest.net.http_server import HttpServer
+    from otelingest.receivers.otlp.grpc import OtlpGrpc
+    from otelingest.receivers.otlp.ingest import Ingest
+
+
+class OtlpReceiver(Receiver[OtlpReceiverSettings]):
+    """Serves OTLP. `http_endpoint` and `grpc_endpoint` are the addresses it is bound to, "" for what is not served."""
+
+    Settings = OtlpReceiverSettings
+
+    def __init__(self, settings: OtlpReceiverSettings, env: Env, next: Mapping[Signal, Consumer]) -> None:
+        super().__init__(settings, env, next)
+        self.counters = Counters()
+        self.http_endpoint = ""
+        self.grpc_endpoint = ""
+        self._http: HttpServer | None = None
+        self._grpc: OtlpGrpc | None = None
+        self._pool: ThreadPoolExecutor | None = None
+        self._host: Host | None = None
+
+    async def start(self, host: Host) -> None:
+        """Listen. What cannot be bound or read raises ConfigError, and leaves nothing behind."""
+        from otelingest.receivers.otlp.ingest import Ingest
+
+        self._host = host
+        self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="otlp-receiver")
+        ingest = Ingest(self.next, self.log, self.counters, self._pool)
+        protocols = self.settings.protocols
+        try:
+            if protocols.grpc is not None:
+                await self._start_grpc(protocols.grpc, ingest, host)
+            if protocols.http is not None:
+                await self._start_http(protocols.http, ingest, host)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Take nothing new, answer what has been begun until the host's deadline, close."""
+        deadline = self._host.stop_deadline if self._host is not None else None
+        servers = [server for server in (self._http, self._grpc) if server is not None]
+        self._http = self._grpc = None
+        await asyncio.gather(*(server.stop(deadline) for server in servers))
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            self._pool = None
+
+    async def _start_grpc(self, settings: GrpcSettings, ingest: Ingest, host: Host) -> None:
+        _refuse_middlewares([middleware.id for middleware in settings.middlewares])
+        authenticator = resolve(settings.auth, host)
+        # gRPC takes its time and its memory to load: only who serves it pays. By itself it writes a line to stderr for
+        # every malformed header that a client sends.
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        from otelingest.receivers.otlp.grpc import OtlpGrpc
+
+        http = self.settings.protocols.http
+        http_endpoint = http.endpoint if http is not None else ""
+        self._grpc = OtlpGrpc(settings, ingest, self.log, authenticator=authenticator, http_endpoint=http_endpoint)
+        await self._grpc.start()
+        self.grpc_endpoint = self._grpc.address
+        self._warn("grpc", settings)
+        self.log.info("Starting GRPC server", endpoint=self.grpc_endpoint)
+
+    async def _start_http(self, settings: HttpSettings, ingest: Ingest, host: Host) -> None:
+        _refuse_middlewares([middleware.id for middleware in settings.middlewares])
+        authenticator = resolve(settings.auth, host)
+        from otelingest.net.http_server import HttpServer
+        from otelingest.receivers.otlp.http import OtlpHttp
+
+        paths = {signal: path for signal, path in settings.paths().items() if signal in self.next}
+        app = OtlpHttp(ingest, paths, include_metadata=settings.include_metadata, grpc_endpoint=self.grpc_endpoint)
+        self._http = HttpServer(settings, app, self.log, authenticator=authenticator, pool=self._pool)
+        app.on_grpc = self._say_grpc
+        self._http.bind()
+        await self._http.start()
+        self.http_endpoint = self._http.address
+        if self._grpc is not None:
+            self._grpc.http_endpoint = self.http_endpoint
+        self._warn("http", settings)
+        self.log.info("Starting HTTP server", endpoint=self.http_endpoint)
+
+    def _warn(self, protocol: str, settings: GrpcSettings | HttpSettings) -> None:
+        for text in settings.without_effect():
+            self.log.warning("A setting is without effect", protocol=protocol, reason=text)
+
+    def _say_grpc(self, text: str) -> None:
+        if self._http is not None:
+            self._http.service.say_once("A client sends gRPC to the HTTP port", answer=text)
+
+
+def _refuse_middlewares(ids: list[str]) -> None:
+    if ids:
+        raise ConfigError(f'failed to resolve middleware "{ids[0]}": middlewares are not supported yet')
