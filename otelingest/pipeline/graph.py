@@ -156,7 +156,8 @@ class _Builder:
     def _make(self, kind: Kind, id: ComponentId, signals: frozenset[Signal], *next: Any, pipeline: Any = None) -> Any:
         singular = kind[:-1]
         component = self._class(kind, id)
-        (only,) = signals if len(signals) == 1 else (None,)
+        # A receiver's log lines do not name a signal, as it serves all of them.
+        (only,) = signals if len(signals) == 1 and kind != "receivers" else (None,)
         try:
             if kind != "connectors" and not signals <= component.signals:
                 raise ConfigError("telemetry type is not supported")

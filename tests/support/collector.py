@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -53,6 +53,8 @@ class CollectorProcess:
 
     def start(self, *, ready: str | None = READY, timeout: float = 30) -> CollectorProcess:
         """Start, and wait for the line that says it is ready (None: do not wait)."""
+        self.lines = []
+        self._new = queue.SimpleQueue()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "otelingest", "--config", str(self.config_path), *self._args],
             cwd=self.folder,
@@ -123,7 +125,7 @@ class CollectorProcess:
         return self.wait(timeout)
 
     def __enter__(self) -> CollectorProcess:
-        return self.start()
+        return self if self.process is not None else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -137,10 +139,3 @@ class CollectorProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(5)
-
-
-@contextlib.contextmanager
-def running(config: str, folder: Path, **options: object) -> Iterator[CollectorProcess]:
-    """A collector that is ready, and is stopped afterwards."""
-    with CollectorProcess(config, folder, **options) as collector:  # type: ignore[arg-type]
-        yield collector

@@ -128,14 +128,25 @@ class SendingExporter(Exporter[S]):
             await result
 
     async def _work(self, lane: _Lane) -> None:
-        while (batch := await lane.batcher.next()) is not None:
-            error: ConsumeError | None = None
-            try:
-                await self._send(batch)
-            except ConsumeError as failure:
-                error = failure
-            for entry in batch.entries:
-                lane.queue.done(entry, error)
+        while await self._deliver_next(lane):
+            pass
+
+    async def _deliver_next(self, lane: _Lane) -> bool:
+        """Deliver one batch, or give it up. False when there is none and never will be.
+
+        A call of its own for each, so that a worker that waits for the next batch does not hold the last one's bytes.
+        """
+        batch = await lane.batcher.next()
+        if batch is None:
+            return False
+        error: ConsumeError | None = None
+        try:
+            await self._send(batch)
+        except ConsumeError as failure:
+            error = failure
+        for entry in batch.entries:
+            lane.queue.done(entry, error)
+        return True
 
     async def _send(self, batch: Batch) -> None:
         """Try until a batch has arrived. Raises what made it be dropped."""

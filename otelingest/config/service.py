@@ -1,0 +1,372 @@
+"""The `service` section: pipelines, extensions in use, and what the collector tells about itself."""
+
+from __future__ import annotations
+
+import enum
+import uuid
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pydantic import Field, GetCoreSchemaHandler, field_validator
+from pydantic_core import CoreSchema, core_schema
+
+from otelingest.config.settings import ComponentId, Duration, Headers, Naming, Problem, Settings
+from otelingest.config.types import Unreadable, check_name, go_quote
+
+SIGNALS = ("traces", "metrics", "logs", "profiles")
+SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
+
+
+class PipelineId(NamedTuple):
+    """`signal[/name]`, as pipelines are named."""
+
+    signal: str
+    name: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> PipelineId:
+        """Read an id; spaces around its parts do not count. Raises Unreadable with the collector's text."""
+        signal, slash, name = text.partition("/")
+        signal, name = signal.strip(), name.strip()
+        if not signal:
+            raise Unreadable(
+                f"in {go_quote(text)} id: the part before / should not be empty" if slash else "id must not be empty"
+            )
+        if slash and not name:
+            raise Unreadable(f"in {go_quote(text)} id: the part after / should not be empty")
+        if slash:
+            check_name(name)
+        if signal not in SIGNALS:
+            raise Unreadable(f"in {go_quote(text)} id: unknown pipeline signal: {go_quote(signal)}")
+        return cls(signal, name)
+
+    def __str__(self) -> str:
+        return f"{self.signal}/{self.name}" if self.name else self.signal
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            lambda value: value if isinstance(value, cls) else cls.parse(str(value)),
+            serialization=core_schema.to_string_ser_schema(),
+        )
+
+
+class PipelineSettings(Settings):
+    """One pipeline: from where, through what, to where."""
+
+    receivers: list[ComponentId] = Field(default_factory=list)
+    """Where its data comes from: receivers, or connectors that another pipeline ends in."""
+    processors: list[ComponentId] = Field(default_factory=list)
+    """What its data passes through, in this order."""
+    exporters: list[ComponentId] = Field(default_factory=list)
+    """Where its data goes to: exporters, or connectors that another pipeline begins with. Each gets all of it."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.receivers:
+            yield "must have at least one receiver"
+        if not self.exporters:
+            yield "must have at least one exporter"
+        for id in dict.fromkeys(self.processors):
+            if self.processors.count(id) > 1:
+                yield f'references processor "{id}" multiple times'
+
+
+class LogSampling(Settings):
+    """Keeps a flood of equal lines out of the log."""
+
+    enabled: bool = True
+    """Whether lines are left out at all."""
+    tick: Duration = Duration.parse("10s")
+    """The span of time in which equal lines are counted."""
+    initial: int = 10
+    """How many equal lines of one span are logged."""
+    thereafter: int = 100
+    """Of the rest, one in so many is logged; 0: none."""
+
+
+_LEVELS = {
+    "debug": "debug",
+    "": "info",
+    "info": "info",
+    "warn": "warn",
+    "warning": "warn",
+    "error": "error",
+    "dpanic": "dpanic",
+    "panic": "panic",
+    "fatal": "fatal",
+}
+
+
+class LogsSettings(Settings):
+    """The collector's own log."""
+
+    naming = Naming("migration.LogsConfigV030", alone=True)
+
+    level: str = "info"
+    """The least level that is logged: debug, info, warn or error."""
+    development: bool = False
+    """Show the stack of errors."""
+    encoding: str = "console"
+    """`console`: tab-separated lines; `json`: one object a line."""
+    disable_caller: bool = False
+    """Leave out the file and line that a message comes from."""
+    disable_stacktrace: bool = False
+    """Leave out stacks even in development."""
+    sampling: LogSampling | None = Field(default_factory=LogSampling)
+    """How many equal lines are logged. Null: all of them."""
+    output_paths: list[str] = Field(default_factory=lambda: ["stderr"])
+    """Files to log to; `stdout` and `stderr` are the streams."""
+    error_output_paths: list[str] = Field(default_factory=lambda: ["stderr"])
+    """Where it is told that a line could not be written."""
+    initial_fields: dict[str, Any] = Field(default_factory=dict)
+    """Fields that every line carries."""
+    disable_zap_resource: bool = False
+    """Leave out the resource that every line carries."""
+    processors: list[Any] = Field(default_factory=list)
+    """Exporters for the log itself: not supported yet."""
+
+    @field_validator("level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value.lower() not in _LEVELS:
+            raise Unreadable(f"unrecognized level: {go_quote(value)}")
+        return _LEVELS[value.lower()]
+
+    def problems(self) -> Iterator[Problem]:
+        if self.processors:
+            yield "processors", "sending the collector's own log by OTLP is not supported yet; use output_paths"
+
+
+class MetricsLevel(enum.StrEnum):
+    """How much the collector measures of itself."""
+
+    NONE = "None"
+    BASIC = "Basic"
+    NORMAL = "Normal"
+    DETAILED = "Detailed"
+
+
+_METRICS_LEVELS = {level.value.lower(): level.value for level in MetricsLevel} | {"": "Basic"}
+
+
+def _metrics_level(value: str) -> str:
+    if value.lower() not in _METRICS_LEVELS:
+        raise Unreadable(f"unknown metrics level {go_quote(value)}")
+    return _METRICS_LEVELS[value.lower()]
+
+
+class PrometheusReader(Settings):
+    """An endpoint that Prometheus scrapes."""
+
+    host: str | None = None
+    """The address to listen on."""
+    port: int | None = None
+    """The port to listen on."""
+    with_resource_constant_labels: dict[str, Any] | None = None
+    """Which resource attributes every series carries."""
+    without_scope_info: bool | None = True
+    """Leave out the metric otel_scope_info."""
+    without_type_suffix: bool | None = True
+    """Leave out suffixes such as `_total`."""
+    without_units: bool | None = True
+    """Leave out suffixes such as `_seconds`."""
+    translation_strategy: str | None = None
+    """How names are made fit for Prometheus."""
+
+
+class PullExporter(Settings):
+    """What serves the metrics."""
+
+    prometheus: PrometheusReader | None = None
+    """An endpoint for Prometheus."""
+
+
+class PullReader(Settings):
+    """A reader that others ask."""
+
+    exporter: PullExporter = Field(default_factory=PullExporter)
+    """What serves the metrics."""
+    cardinality_limits: dict[str, Any] | None = None
+    """How many series a metric may have."""
+    producers: list[Any] | None = None
+    """Further sources of metrics."""
+
+
+class OtlpTarget(Settings):
+    """Where own metrics and traces are sent to."""
+
+    protocol: str | None = None
+    """`grpc`, `http/protobuf` or `http/json`."""
+    endpoint: str | None = None
+    """A URL."""
+    headers: Headers = Field(default_factory=dict)
+    """Request headers."""
+    headers_list: str | None = None
+    """Request headers as one string."""
+    compression: str | None = None
+    """`gzip` or `none`."""
+    timeout: int | None = None
+    """Milliseconds that one attempt may take."""
+    insecure: bool | None = None
+    """Without TLS."""
+    certificate: str | None = None
+    """The authority's certificate."""
+    client_key: str | None = None
+    """The own key."""
+    client_certificate: str | None = None
+    """The own certificate."""
+    temporality_preference: str | None = None
+    """`cumulative`, `delta` or `low_memory`."""
+    default_histogram_aggregation: str | None = None
+    """The kind of histograms."""
+    tls: dict[str, Any] | None = None
+    """The newer form of the certificates' keys."""
+
+
+class PushExporter(Settings):
+    """What the metrics are sent with."""
+
+    otlp: OtlpTarget | None = None
+    """OTLP."""
+    console: dict[str, Any] | None = None
+    """The standard output."""
+
+
+class PeriodicReader(Settings):
+    """A reader that sends by itself."""
+
+    exporter: PushExporter = Field(default_factory=PushExporter)
+    """What the metrics are sent with."""
+    interval: int | None = None
+    """Milliseconds between two sendings."""
+    timeout: int | None = None
+    """Milliseconds that one may take."""
+    cardinality_limits: dict[str, Any] | None = None
+    """How many series a metric may have."""
+    producers: list[Any] | None = None
+    """Further sources of metrics."""
+
+
+class MetricReader(Settings):
+    """One way out for the collector's own metrics."""
+
+    pull: PullReader | None = None
+    """Others ask for them."""
+    periodic: PeriodicReader | None = None
+    """They are sent."""
+
+    @property
+    def is_empty(self) -> bool:
+        pulls = self.pull is not None and self.pull.exporter.prometheus is not None
+        pushes = self.periodic is not None and (
+            self.periodic.exporter.otlp or self.periodic.exporter.console is not None
+        )
+        return not (pulls or pushes)
+
+
+def _default_readers() -> list[MetricReader]:
+    return [
+        MetricReader(pull=PullReader(exporter=PullExporter(prometheus=PrometheusReader(host="localhost", port=8888))))
+    ]
+
+
+class MetricsSettings(Settings):
+    """The collector's own metrics."""
+
+    naming = Naming("migration.MetricsConfigV030", alone=True)
+
+    level: str = MetricsLevel.NORMAL.value
+    """none, basic, normal or detailed."""
+    readers: list[MetricReader] = Field(default_factory=_default_readers)
+    """The ways out for them. Default: for Prometheus, on localhost:8888."""
+    views: list[Any] = Field(default_factory=list)
+    """Changes to single metrics; only with level detailed."""
+
+    @field_validator("level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        return _metrics_level(value)
+
+    def problems(self) -> Iterator[Problem]:
+        if self.level != MetricsLevel.NONE and not self.readers:
+            yield "collector telemetry metrics reader should exist when metric level is not none"
+        if self.views and self.level != MetricsLevel.DETAILED:
+            where = "service::telemetry::metrics"
+            yield "views", f"{where}::views can only be set when {where}::level is detailed"
+
+
+class TracesSettings(Settings):
+    """The collector's own traces: read, and not made yet."""
+
+    naming = Naming("migration.TracesConfigV030", alone=True)
+
+    level: str = MetricsLevel.BASIC.value
+    """none or basic."""
+    propagators: list[str] = Field(default_factory=list)
+    """Headers by which a trace is continued: tracecontext, b3."""
+    processors: list[Any] = Field(default_factory=list)
+    """Where they are sent to."""
+    sampler: dict[str, Any] | None = None
+    """Which of them are sent."""
+
+    @field_validator("level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        return _metrics_level(value)
+
+
+class ResourceAttribute(Settings):
+    """One attribute of the collector's own resource."""
+
+    name: str
+    """Its key."""
+    value: Any = None
+    """Its value."""
+    type: str | None = None
+    """The value's type, where it is not plain from the value."""
+
+
+class TelemetrySettings(Settings):
+    """What the collector tells about itself."""
+
+    logs: LogsSettings = Field(default_factory=LogsSettings)
+    """Its log."""
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    """Its metrics."""
+    traces: TracesSettings | None = None
+    """Its traces."""
+    resource: dict[str, Any] = Field(default_factory=dict)
+    """What it calls itself: attributes by name (null takes a default away), or a list under `attributes`."""
+
+    def problems(self) -> Iterator[Problem]:
+        for key, value in self.resource.items():
+            if key in ("attributes", "schema_url", "detection/development", "attributes_list"):
+                continue
+            if value is not None and not isinstance(value, str):
+                yield "resource", f'legacy resource attribute "{key}" must be string or null'
+        attributes = self.resource.get("attributes") or []
+        if not isinstance(attributes, list) or not all(isinstance(a, dict) and "name" in a for a in attributes):
+            yield "resource", "attributes must be a list of name and value"
+
+    def resource_attributes(self, name: str, version: str) -> dict[str, Any]:
+        """The attributes of this process's resource, sorted by key."""
+        result: dict[str, Any] = {
+            "service.instance.id": str(uuid.uuid4()),
+            "service.name": name,
+            "service.version": version,
+        }
+        given = {key: value for key, value in self.resource.items() if key not in ("attributes", "schema_url")}
+        given |= {str(entry["name"]): entry.get("value") for entry in self.resource.get("attributes") or ()}
+        result |= given
+        return {key: value for key, value in sorted(result.items()) if value is not None}
+
+
+class ServiceSettings(Settings):
+    """What is in use of all that is configured."""
+
+    telemetry: TelemetrySettings = Field(default_factory=TelemetrySettings)
+    """What the collector tells about itself."""
+    extensions: list[ComponentId] = Field(default_factory=list)
+    """The extensions to start, in this order."""
+    pipelines: dict[PipelineId, PipelineSettings] = Field(default_factory=dict)
+    """The pipelines, by signal and name."""

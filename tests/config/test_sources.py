@@ -1,0 +1,179 @@
+"""Where configurations come from, and how several become one."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from otelingest.config.failures import ConfigurationError
+from otelingest.config.sources import resolve, set_location
+from otelingest.config.values import plain, position_of
+
+
+def merged(*locations: str, append: bool = False, **environ: str) -> object:
+    return plain(resolve(locations, environ=environ, append=append).values)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "result"),
+    [
+        ("{a: {x: 1, y: 2}}", "{a: {y: 3, z: 4}}", {"a": {"x": 1, "y": 3, "z": 4}}),
+        ("{a: [1, 2]}", "{a: [3]}", {"a": [3]}),
+        ("{a: {x: 1}}", "{a: null}", {"a": None}),
+        ("{a: {x: 1}}", "{a: {}}", {"a": {"x": 1}}),
+        ("{a: 5}", "{a: {x: 1}}", {"a": {"x": 1}}),
+        ("{a: {x: 1}}", "{a: 5}", {"a": 5}),
+        ("{a: {x: 1}}", "{a: {x: null}}", {"a": {"x": None}}),
+        ("{a: '${env:M}'}", "{a: {x: 1}}", {"a": {"x": 1}}),
+    ],
+)
+def test_the_later_configuration_wins(first: str, second: str, result: object) -> None:
+    assert merged(f"yaml:{first}", f"yaml:{second}", M="{y: 2}") == result
+
+
+def test_some_lists_are_added_to_when_asked() -> None:
+    base = "yaml:service: {extensions: [a], pipelines: {traces: {receivers: [r], processors: [p], exporters: [x]}}}"
+    over = "yaml:service: {extensions: [b, a], pipelines: {traces: {receivers: [s], processors: [q], exporters: [x]}}}"
+    assert merged(base, over, append=True) == {
+        "service": {
+            "extensions": ["a", "b"],
+            "pipelines": {"traces": {"receivers": ["r", "s"], "processors": ["q"], "exporters": ["x"]}},
+        }
+    }
+
+
+def test_keys_with_two_colons_are_paths() -> None:
+    assert merged("yaml:exporters::debug::verbosity: detailed") == {"exporters": {"debug": {"verbosity": "detailed"}}}
+    assert merged("yaml:{exporters: {debug::verbosity: detailed, debug: null}}") == {
+        "exporters": {"debug": {"verbosity": "detailed"}}
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        ("a.b=c", {"a": {"b": "c"}}),
+        ("a.b=[x, y]", {"a": {"b": ["x", "y"]}}),
+        ("a.b=", {"a": {"b": None}}),
+        ("a=tcp://b:9000?x=1&y=2", {"a": "tcp://b:9000?x=1&y=2"}),
+        ("a.b=2s", {"a": {"b": "2s"}}),
+    ],
+)
+def test_set_is_a_configuration_of_one_value(text: str, result: object) -> None:
+    assert merged(set_location(text)) == result
+
+
+def test_set_needs_an_equal_sign() -> None:
+    with pytest.raises(ValueError, match="missing equal sign"):
+        set_location("a.b")
+
+
+def test_set_is_named_without_its_value() -> None:
+    values = resolve([set_location("a.password=s3cret")], environ={}).values
+    assert str(position_of(values, ("a", "password"))) == "--set a.password"
+
+
+def test_a_literal_is_named_without_its_value() -> None:
+    values = resolve(["yaml:a::password: s3cret", "yaml:{b: s3cret}"], environ={}).values
+    assert str(position_of(values, ("a", "password"))) == "yaml:a::password"
+    assert str(position_of(values, ("b",))) == "yaml:…"
+
+
+def test_an_aliased_section_is_not_changed_by_what_is_merged_into_its_twin() -> None:
+    assert merged("yaml:{a: &x {k: 1}, b: *x}", "yaml:{a: {k: 2}}") == {"a": {"k": 2}, "b": {"k": 1}}
+
+
+def test_a_location_without_a_scheme_is_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("a: 1")
+    assert merged(str(file)) == merged(f"file:{file}") == {"a": 1}
+
+
+def test_an_environment_variable_can_hold_a_configuration() -> None:
+    assert merged("env:C", C="a: {b: 1}") == {"a": {"b": 1}}
+    assert merged("env:NOT_SET") == {}
+    assert merged("env:NOT_SET:-{a: 2}") == {"a": 2}
+
+
+def test_a_file_in_a_reference_keeps_its_newline(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("abc\n")
+    assert merged(f"yaml:{{a: 'Bearer ${{file:{token}}}', b: '${{file:{token}}}'}}") == {
+        "a": "Bearer abc\n",
+        "b": "abc\n",
+    }
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        (
+            "nope.yaml",
+            "failed to get config: cannot resolve the configuration: cannot retrieve the configuration: "
+            "unable to read the file file:nope.yaml: open nope.yaml: no such file or directory",
+        ),
+        ("s3:bucket", 'unsupported scheme on URI "s3:bucket"'),
+        ("/a/b:c", 'invalid uri: "/a/b:c"'),
+        (
+            "yaml:[a]",
+            "failed to get config: cannot resolve the configuration: "
+            "retrieved value (type=[]interface {}) cannot be used as a Conf",
+        ),
+        (
+            "yaml:a: [",
+            "failed to get config: cannot resolve the configuration: retrieved value (type=string) cannot be used as a "
+            "Conf: assuming string type since contents are not valid YAML: "
+            "yaml: line 1: did not find expected node content",
+        ),
+    ],
+)
+def test_what_cannot_be_read(location: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigurationError) as caught:
+        merged(location)
+    assert str(caught.value).replace("line 1: ", "") == message.replace("line 1: ", "")
+
+
+def test_broken_yaml_is_told_with_its_place(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("a:\n  b: 1\n c: 2\n")
+    with pytest.raises(ConfigurationError) as caught:
+        merged(str(file))
+    assert caught.value.notes[0].startswith(f"{file}:3:2: ")
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == "/c.yaml" else 404)
+            self.end_headers()
+            self.wfile.write(b"a: {b: 3}")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_configuration_can_be_fetched(web: str) -> None:
+    assert merged(f"{web}/c.yaml") == {"a": {"b": 3}}
+    assert merged(f"yaml:x: ${{{web}/c.yaml}}") == {"x": {"a": {"b": 3}}}
+
+
+def test_a_fetch_that_fails_names_the_status_and_no_password(web: str) -> None:
+    with pytest.raises(ConfigurationError, match=r'failed to load resource from uri ".*/nope". status code: 404'):
+        merged(f"{web}/nope")
+    with pytest.raises(ConfigurationError) as caught:
+        merged("http://me:s3cret@127.0.0.1:1/x")
+    assert "s3cret" not in str(caught.value) + "".join(caught.value.notes)

@@ -1,0 +1,201 @@
+"""The collector's own log: the form of its lines, and that writing them never fails."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+from pydantic import SecretStr
+
+from otelingest import telemetry
+from otelingest.config.service import LogSampling, MetricsSettings, TelemetrySettings
+from otelingest.config.settings import ComponentId, Duration
+from otelingest.pipeline.errors import ConfigError
+
+RESOURCE = {"service.name": "otelingest"}
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}(Z|[+-]\d{4})"
+
+
+@pytest.fixture(autouse=True)
+def untouched() -> Iterator[None]:
+    """Leave structlog and the standard library's root logger as they were."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    structlog.reset_defaults()
+    root.handlers, root.level = handlers, level
+
+
+def log_to_stderr(**logs: Any) -> None:
+    telemetry.setup(TelemetrySettings.model_validate({"logs": logs}), RESOURCE)
+
+
+def test_a_console_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(initial_fields={"role": "edge"})
+    telemetry.component_logger("exporter", ComponentId("clickhouse", "a"), "traces").warning(
+        "Gone", host="ch1", tries=3
+    )
+    line = capsys.readouterr().err
+    time, level, caller, message, fields = line.rstrip("\n").split("\t")
+    assert re.fullmatch(TIME, time)
+    assert (level, message) == ("warn", "Gone")
+    assert re.fullmatch(r"tests/test_telemetry.py:\d+", caller)
+    assert fields == (
+        '{"role": "edge", "resource": {"service.name": "otelingest"}, "otelcol.component.id": "clickhouse/a", '
+        '"otelcol.component.kind": "exporter", "otelcol.signal": "traces", "host": "ch1", "tries": 3}'
+    )
+
+
+def test_a_json_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(encoding="json")
+    telemetry.get_logger().info("Ünready", after=Duration.parse("1500ms"))
+    line = capsys.readouterr().err
+    assert re.match(
+        r'\{"level":"info","ts":"' + TIME + r'","caller":"tests/test_telemetry.py:\d+","msg":"Ünready",', line
+    )
+    assert json.loads(line)["after"] == 1.5
+
+
+def test_levels_below_the_least_are_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(level="warn")
+    log = telemetry.get_logger()
+    log.debug("a")
+    log.info("b")
+    log.error("c")
+    assert [line.split("\t")[3] for line in capsys.readouterr().err.splitlines()] == ["c"]
+
+
+def test_what_can_be_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(disable_caller=True, disable_zap_resource=True)
+    telemetry.get_logger().info("a")
+    assert re.fullmatch(TIME + "\tinfo\ta\n", capsys.readouterr().err)
+
+
+def test_files_are_appended_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.log"
+    path.write_text("before\n")
+    log_to_stderr(output_paths=["stdout", str(path)])
+    telemetry.get_logger().info("a")
+    assert path.read_text().splitlines()[0] == "before"
+    assert path.read_text().splitlines()[1] == capsys.readouterr().out.rstrip("\n")
+
+
+def test_what_cannot_be_set_up(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match='failed to create logger: no encoder registered for name "logfmt"'):
+        log_to_stderr(encoding="logfmt")
+    with pytest.raises(ConfigError, match=r"couldn't open sink .*: no such file or directory"):
+        log_to_stderr(output_paths=[str(tmp_path / "no/dir/own.log")])
+
+
+class Unshowable:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (SecretStr("hunter2"), "[REDACTED]"),
+        (ValueError("bad"), "bad"),
+        (b"\xff\x00", "\ufffd\x00"),
+        ({"a": {1, 2}}, {"a": ["1", "2"]}),
+        ({1: "x"}, {"1": "x"}),
+        (ComponentId("a", "b"), ["a", "b"]),
+        (LogSampling(), {"enabled": True, "tick": 10**10, "initial": 10, "thereafter": 100}),
+    ],
+)
+def test_any_value_can_be_shown(value: object, shown: object, capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(encoding="json")
+    telemetry.get_logger().info("a", value=value)
+    assert json.loads(capsys.readouterr().err)["value"] == shown
+
+
+def test_logging_never_raises(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    log_to_stderr(encoding="json")
+    log = telemetry.get_logger()
+    cycle: list[Any] = []
+    cycle.append(cycle)
+    log.info("shown all the same", value=Unshowable())
+    log.info("a cycle", value=cycle)
+    log.info("keys", value={(1, 2): 3})
+    log.info("a lone \ud800 surrogate")
+    log.info(Unshowable())
+    messages = [json.loads(line)["msg"] for line in capsys.readouterr().err.splitlines()]
+    assert messages == ["shown all the same", "a cycle", "keys", "a lone \ud800 surrogate", "<Unshowable>"]
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BytesIO()))
+    sys.stderr.close()
+    log.info("nowhere")
+
+
+def test_a_line_that_cannot_be_written_is_told_of_once(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(output_paths=["/dev/full"])
+    telemetry.get_logger().info("a")
+    telemetry.get_logger().info("b")
+    assert re.fullmatch(TIME + r" write error: .*No space left on device\n", capsys.readouterr().err)
+
+
+def test_an_exception_is_its_text_and_its_stack_in_development(capsys: pytest.CaptureFixture[str]) -> None:
+    for development in (False, True):
+        log_to_stderr(encoding="json", development=development)
+        try:
+            raise KeyError("gone")
+        except KeyError:
+            telemetry.get_logger().exception("Failed")
+        line = json.loads(capsys.readouterr().err)
+        assert (line["level"], line["msg"], line["error"]) == ("error", "Failed", "'gone'")
+        assert ("stacktrace" in line) == development
+
+
+def test_equal_lines_are_thinned_out(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(sampling={"initial": 2, "thereafter": 5})
+    log = telemetry.get_logger()
+    for number in range(13):
+        log.info("same", number=number)
+    log.info("other")
+    shown = re.findall(r'"number": (\d+)', capsys.readouterr().err)
+    assert shown == ["0", "1", "6", "11"]
+
+
+def test_the_count_begins_anew_with_each_span_of_time() -> None:
+    now = 0.0
+    sampler = telemetry.Sampler(LogSampling(initial=1, thereafter=0), clock=lambda: now)
+    kept = []
+    for now in (0.0, 1.0, 9.9, 10.0, 11.0):
+        try:
+            sampler(None, "info", {"event": "x"})
+            kept.append(now)
+        except structlog.DropEvent:
+            pass
+    assert kept == [0.0, 10.0]
+
+
+def test_sampling_can_be_off(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(sampling={"enabled": False})
+    for _ in range(20):
+        telemetry.get_logger().info("same")
+    assert len(capsys.readouterr().err.splitlines()) == 20
+
+
+def test_what_libraries_log_comes_too(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
+    logging.getLogger("some.library").warning("careful: %s", "x")
+    logging.getLogger("some.library").info("chatter")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.split("\t")[1:4:2] == ["warn", "careful: x"]
+    assert '"logger": "some.library"' in line
+
+
+def test_metrics_that_there_are_not_are_warned_of() -> None:
+    assert telemetry.check_metrics(MetricsSettings()) == []
+    assert telemetry.check_metrics(MetricsSettings.model_validate({"level": "none", "readers": [{}]})) == []
+    assert len(telemetry.check_metrics(MetricsSettings.model_validate({"level": "detailed"}))) == 1
+    with pytest.raises(ConfigError, match="failed to create meter provider: no valid metric reader"):
+        telemetry.check_metrics(MetricsSettings.model_validate({"readers": [{}]}))
