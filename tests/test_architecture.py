@@ -1,4 +1,5 @@
 """The code keeps to the table of `docs/architecture.md`: who may import whom, and nothing goes round in a circle."""
+
 from __future__ import annotations
 
 import ast
@@ -25,10 +26,11 @@ MAY_IMPORT = {
     "storage": ("pipeline", "config"),
     "clickhouse.schema": ("codec.types",),
     "clickhouse": ("codec", "pipeline", "config", "net"),
+    "machine": (),
     "telemetry": ("config", "pipeline"),
     "query": ("clickhouse", "config", "pipeline"),
     **dict.fromkeys(
-        KINDS, ("pipeline", "config", "codec", "clickhouse", "net", "ottl", "storage", "exporters.sending")
+        KINDS, ("pipeline", "config", "codec", "clickhouse", "net", "ottl", "storage", "machine", "exporters.sending")
     ),
     "cli": ("*",),
     "__main__": ("*",),

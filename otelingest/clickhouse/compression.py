@@ -20,7 +20,7 @@ Buffer = bytes | bytearray | memoryview
 
 FRAME_RAW_SIZE = 1 << 20
 """Raw bytes in a frame that we write, at most: what ClickHouse itself takes (`max_compress_block_size`)."""
-FRAME_LIMIT = 1 << 27
+FRAME_LIMIT = 1 << 26
 """Bytes of a frame that we read, raw or packed, at most. Drivers cut at 1 to 10 MiB."""
 CHECKSUM_SIZE = 16
 HEADER_SIZE = 25

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from otelingest.config.settings import Problem, Settings
 from otelingest.pipeline.component import Consumer, Env, Processor
+from otelingest.pipeline.errors import Partial
 from otelingest.pipeline.payload import Payload, Signal
 from otelingest.processors.attribute_actions import Actions, ActionSettings
 from otelingest.processors.matching import Matcher, MatchSettings, compile_match, ignored_for_metrics
@@ -50,11 +51,11 @@ class AttributesProcessor(Processor[AttributesSettings]):
                         properties=ignored,
                     )
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         message = payload.message()
         for attributes in _ATTRIBUTE_LISTS[self._signal](message, self._matches):
             self._actions.apply(attributes, payload.context)
-        await self.next.consume(Payload.of(payload.signal, message, payload.context))
+        return await self.next.consume(Payload.of(payload.signal, message, payload.context))
 
 
 def _of_spans(message: Any, matches: Matcher | None) -> Iterator[Any]:

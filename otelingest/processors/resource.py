@@ -13,7 +13,7 @@ from pydantic import Field
 from otelingest.codec.types import Malformed
 from otelingest.config.settings import Problem, Settings
 from otelingest.pipeline.component import Consumer, Env, Processor
-from otelingest.pipeline.errors import Rejected
+from otelingest.pipeline.errors import Partial, Rejected
 from otelingest.pipeline.payload import Context, Payload
 from otelingest.processors.attribute_actions import Actions, ActionSettings, from_context
 from otelingest.processors.splice import replace_resources
@@ -46,7 +46,7 @@ class ResourceProcessor(Processor[ResourceSettings]):
         self._actions = Actions(settings.attributes)
         self._edited: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         context = payload.context
         sources = tuple(from_context(name, context) for name in self._actions.context_sources)
         try:
@@ -58,7 +58,7 @@ class ResourceProcessor(Processor[ResourceSettings]):
             raise Rejected(f"the request cannot be read: {error}", code=3) from error
         if chunks != payload.chunks:
             payload = Payload(payload.signal, chunks, payload.items, context)
-        await self.next.consume(payload)
+        return await self.next.consume(payload)
 
     def _edit(self, encoded: bytes, sources: tuple[str | None, ...], context: Context) -> bytes:
         """An encoded resource after the actions. The outcome depends on it and on the request's `sources` alone."""

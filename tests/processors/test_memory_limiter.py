@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from otelingest.machine import total_memory
 from otelingest.pipeline.errors import ConfigError, Refused
 from otelingest.pipeline.payload import Signal
 from otelingest.processors.memory_limiter import MemoryLimiterProcessor
 from otelingest.processors.memory_limiter.limiter import MIB, Interval, Limits, MemoryLimiter
-from otelingest.processors.memory_limiter.readings import ProcessMemory, total_memory
+from otelingest.processors.memory_limiter.readings import ProcessMemory
 from tests.processors.support import FakeHost, Log, Sink, make_env, make_settings, spans
 
 

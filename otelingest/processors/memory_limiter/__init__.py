@@ -7,11 +7,12 @@ from itertools import islice
 from typing import ClassVar
 
 from otelingest.config.settings import Duration, Naming, Problem, Settings, Uint32
+from otelingest.machine import total_memory
 from otelingest.pipeline.component import Consumer, Env, Host, Processor
-from otelingest.pipeline.errors import ConfigError, Refused
+from otelingest.pipeline.errors import ConfigError, Partial, Refused
 from otelingest.pipeline.payload import Payload
 from otelingest.processors.memory_limiter.limiter import MIB, Interval, Limits, MemoryLimiter
-from otelingest.processors.memory_limiter.readings import process_memory, total_memory
+from otelingest.processors.memory_limiter.readings import process_memory
 
 _RETRY_AFTER = 1.0
 """Seconds. OpenTelemetry's Python SDK gives up when it is asked to wait longer than its 10 s budget: ask for little."""
@@ -131,12 +132,13 @@ class MemoryLimiterProcessor(Processor[MemoryLimiterSettings]):
         if self._limiter is not None:
             await self._limiter.stop()
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         if self._limiter is not None and not self._limiter.admits(payload.size):
             self.refused += payload.items
             raise Refused("data refused due to high memory usage", retry_after=_RETRY_AFTER)
-        await self.next.consume(payload)
+        partial = await self.next.consume(payload)
         self.accepted += payload.items
+        return partial
 
     def _make_limiter(self) -> MemoryLimiter:
         limits = self.settings.limits(self._total)

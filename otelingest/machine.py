@@ -1,0 +1,63 @@
+"""What the machine, or the container that we are in, has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psutil
+
+_UNLIMITED = 1 << 60
+"""cgroup v1 says `no limit` with a number near 2**63."""
+
+
+def total_memory(root: Path = Path("/")) -> int:
+    """Bytes that this process may use: the lowest limit of its control groups, else the machine's memory.
+
+    `root` is where `proc` and `sys` are. Raises OSError or ValueError when neither can be read.
+    """
+    limits = _cgroup_limits(root)
+    total = _machine_memory(root)
+    return min([total, *limits])
+
+
+def _machine_memory(root: Path) -> int:
+    meminfo = root / "proc/meminfo"
+    if not meminfo.exists():
+        return int(psutil.virtual_memory().total)
+    for line in meminfo.read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "MemTotal":
+            return int(value.split()[0]) * 1024
+    raise ValueError("no MemTotal in /proc/meminfo")
+
+
+def _cgroup_limits(root: Path) -> list[int]:
+    """The limits of the process's control groups and of those around them, version 2 and version 1."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    limits: list[int] = []
+    for line in lines:
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if not controllers:
+            limits += _limits_upwards(root / "sys/fs/cgroup", path, "memory.max")
+        elif "memory" in controllers.split(","):
+            limits += _limits_upwards(root / "sys/fs/cgroup/memory", path, "memory.limit_in_bytes")
+    return limits
+
+
+def _limits_upwards(mount: Path, path: str, name: str) -> list[int]:
+    """The limits in a group's folder and all above it. In a container the mount itself is the group's folder."""
+    folder = mount / path.lstrip("/")
+    limits = []
+    for place in [folder, *folder.parents]:
+        try:
+            text = (place / name).read_text().strip()
+        except OSError:
+            text = ""
+        if text.isdigit() and int(text) < _UNLIMITED:
+            limits.append(int(text))
+        if place == mount:
+            break
+    return limits
