@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from otelingest.codec import IMPLEMENTATION
 from otelingest.codec.json_fields import Notes, request_writer
 from otelingest.codec.json_output import encode_json
 from otelingest.codec.json_values import WrongJson
 from otelingest.codec.messages import CONTAINERS, SIGNALS
 from otelingest.codec.types import Malformed
 
-__all__ = ["Decoded", "decode", "encode_json"]
+__all__ = ["Decoded", "decode", "decode_reference", "encode_json"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -48,6 +50,24 @@ def decode(signal: str, body: bytes | bytearray | memoryview) -> Decoded:
     of both alphabets with or without padding, whole numbers in any notation, integers beyond 64 bits as doubles, byte
     order marks, bytes that are not UTF-8. Less kindly: nothing may follow the document.
     """
+    data = _decode_plain(signal, body)
+    return Decoded(data) if data is not None else decode_reference(signal, body)
+
+
+def _native_decode() -> Callable[[str, bytes | bytearray | memoryview], bytes | None]:
+    """The fast way for documents in which nothing is wrong or unusual. None means that it takes a closer look."""
+    if IMPLEMENTATION != "native":
+        return lambda signal, body: None
+    from otelingest.codec._native import decode_json
+
+    return decode_json
+
+
+_decode_plain = _native_decode()
+
+
+def decode_reference(signal: str, body: bytes | bytearray | memoryview) -> Decoded:
+    """`decode`, of any document and without native code."""
     notes = Notes()
     document = _document(body, notes)
     if document is None:
