@@ -1,11 +1,9 @@
-"""`bearertokenauth`: lets in who shows one of the configured tokens."""
+"""`bearertokenauth`: lets in who shows one of the configured tokens, and shows the first of them where we send."""
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -14,11 +12,9 @@ from pydantic import Field
 from otelingest.config.settings import Duration, Naming, Problem, Secret, Settings
 from otelingest.net.auth import Unauthenticated
 from otelingest.net.listen import reason
+from otelingest.net.watched_file import WatchedFile
 from otelingest.pipeline.component import Extension, Host
 from otelingest.pipeline.errors import ConfigError
-
-_LOOK_SECONDS = 1.0
-_FILE_LIMIT = 1 << 20
 
 
 class FileRetrySettings(Settings):
@@ -58,13 +54,12 @@ class BearerTokenAuthSettings(Settings):
 
 
 class BearerTokenAuth(Extension[BearerTokenAuthSettings]):
-    """A `ServerAuthenticator`."""
+    """A `ServerAuthenticator` and a `ClientAuthenticator`."""
 
     Settings = BearerTokenAuthSettings
 
-    _expected: list[bytes]
-    _stamp: tuple[int, int, int] | None = None
-    _looked = 0.0
+    _values: Sequence[str] = ()
+    _file: WatchedFile | None = None
 
     @property
     def challenge(self) -> str:
@@ -78,10 +73,11 @@ class BearerTokenAuth(Extension[BearerTokenAuthSettings]):
             return
         if settings.token.get_secret_value() or settings.tokens:
             self.log.warning("a filename is specified. Configured token(s) is ignored!")
+        self._file = WatchedFile(settings.filename, self.log)
         tries = 1 + (settings.file_retry.max_retries if settings.file_retry.enabled else 0)
         for left in reversed(range(tries)):
             try:
-                self._read_file()
+                self._expect(self._file.read().splitlines())
                 return
             except OSError as error:
                 if not left:
@@ -90,38 +86,27 @@ class BearerTokenAuth(Extension[BearerTokenAuthSettings]):
 
     async def authenticate(self, headers: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
         """Nothing is known of the sender but that it may send. Raises Unauthenticated."""
-        if self.settings.filename:
-            self._follow_file()
+        self._follow_file()
         values = headers.get(self.settings.header.lower()) or ()
         if not values or not values[0]:
             raise Unauthenticated(f"missing or empty authorization header: {self.settings.header}")
         shown = values[0].encode("utf-8", "replace")
         # Every token is compared, so that the time taken tells nothing about them.
-        if not sum(hmac.compare_digest(shown, expected) for expected in self._expected):
+        if not sum(hmac.compare_digest(shown, expected.encode()) for expected in self._values):
             raise Unauthenticated("provided authorization does not match expected scheme or token")
         return {}
 
+    async def credentials(self) -> Mapping[str, str]:
+        """The header with the first token; none while the file holds none."""
+        self._follow_file()
+        return {self.settings.header: self._values[0]} if self._values else {}
+
     def _expect(self, tokens: Sequence[str]) -> None:
         scheme = f"{self.settings.scheme} " if self.settings.scheme else ""
-        self._expected = [f"{scheme}{token}".encode() for token in tokens if token]
-
-    def _read_file(self) -> None:
-        with open(self.settings.filename, encoding="utf-8", errors="replace") as file:
-            status = os.fstat(file.fileno())
-            text = file.read(_FILE_LIMIT)
-        self._stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-        self._expect([line.strip() for line in text.splitlines() if line.strip()])
+        self._values = [f"{scheme}{token}" for token in map(str.strip, tokens) if token]
 
     def _follow_file(self) -> None:
-        """Read the file again if it has changed, looking at most once a second."""
-        now = time.monotonic()
-        if now - self._looked < _LOOK_SECONDS:
-            return
-        self._looked = now
-        try:
-            status = os.stat(self.settings.filename)
-            if (status.st_ino, status.st_size, status.st_mtime_ns) != self._stamp:
-                self._read_file()
-                self.log.info("Bearer tokens read again", filename=self.settings.filename)
-        except OSError as error:
-            self.log.warning("Cannot read the token file; the old tokens stay", error=reason(error))
+        """Read the file again if it has changed."""
+        text = self._file.changed() if self._file is not None else None
+        if text is not None:
+            self._expect(text.splitlines())

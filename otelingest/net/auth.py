@@ -1,4 +1,4 @@
-"""What a server asks of an authenticator extension, and how a receiver finds the one that its settings name."""
+"""What servers and clients ask of an authenticator extension, and how they find the one that their settings name."""
 
 from __future__ import annotations
 
@@ -30,8 +30,16 @@ class ServerAuthenticator(Protocol):
         """
 
 
+@runtime_checkable
+class ClientAuthenticator(Protocol):
+    """An extension that can show a server who sends."""
+
+    async def credentials(self) -> Mapping[str, str]:
+        """Headers to add to a request (by gRPC, in lower case, to the call's metadata). They are secrets."""
+
+
 class AuthSettings(Settings):
-    """`auth` of a gRPC server."""
+    """`auth` of a gRPC server, and of clients."""
 
     naming: ClassVar[Naming] = Naming("configauth.Config")
 
@@ -52,9 +60,33 @@ def resolve(auth: AuthSettings | None, host: Host) -> ServerAuthenticator | None
     """The started authenticator that a section names, None without a section. Raises ConfigError."""
     if auth is None:
         return None
+    extension = _extension(auth, host)
+    if not isinstance(extension, ServerAuthenticator):
+        raise ConfigError("requested authenticator is not a server authenticator")
+    _check_use(extension, "server")
+    return extension
+
+
+def resolve_client(auth: AuthSettings | None, host: Host, protocol: str) -> ClientAuthenticator | None:
+    """The same for a client; `protocol` is HTTP or gRPC, as the message calls it. Raises ConfigError."""
+    if auth is None:
+        return None
+    extension = _extension(auth, host)
+    if not isinstance(extension, ClientAuthenticator):
+        raise ConfigError(f"requested authenticator is not a {protocol} client authenticator")
+    _check_use(extension, "client")
+    return extension
+
+
+def _extension(auth: AuthSettings, host: Host) -> Any:
     extension = host.extension(ComponentId.parse(auth.authenticator)) if auth.authenticator.strip() else None
     if extension is None:
         raise ConfigError(f'failed to resolve authenticator "{auth.authenticator}": authenticator not found')
-    if not isinstance(extension, ServerAuthenticator):
-        raise ConfigError("requested authenticator is not a server authenticator")
     return extension
+
+
+def _check_use(extension: Any, use: str) -> None:
+    """An extension that can be either, and is configured for one, says so in an attribute `use`."""
+    configured = getattr(extension, "use", use)
+    if configured != use:
+        raise ConfigError(f"requested authenticator is not a {use} authenticator: it is configured for a {configured}")

@@ -34,6 +34,27 @@ class Code(enum.IntEnum):
     UNAUTHENTICATED = 16
 
 
+GO_NAME: Mapping[int, str] = {
+    Code.OK: "OK",
+    Code.CANCELLED: "Canceled",
+    Code.UNKNOWN: "Unknown",
+    Code.INVALID_ARGUMENT: "InvalidArgument",
+    Code.DEADLINE_EXCEEDED: "DeadlineExceeded",
+    Code.NOT_FOUND: "NotFound",
+    Code.ALREADY_EXISTS: "AlreadyExists",
+    Code.PERMISSION_DENIED: "PermissionDenied",
+    Code.RESOURCE_EXHAUSTED: "ResourceExhausted",
+    Code.FAILED_PRECONDITION: "FailedPrecondition",
+    Code.ABORTED: "Aborted",
+    Code.OUT_OF_RANGE: "OutOfRange",
+    Code.UNIMPLEMENTED: "Unimplemented",
+    Code.INTERNAL: "Internal",
+    Code.UNAVAILABLE: "Unavailable",
+    Code.DATA_LOSS: "DataLoss",
+    Code.UNAUTHENTICATED: "Unauthenticated",
+}
+"""The codes as the collector's messages spell them: `rpc error: code = Unavailable desc = ...`."""
+
 HTTP_STATUS: Mapping[int, int] = {
     Code.OK: 200,
     Code.CANCELLED: 503,
@@ -49,6 +70,13 @@ HTTP_STATUS: Mapping[int, int] = {
     Code.UNAUTHENTICATED: 401,
 }
 """The HTTP status of a code, as the collector's OTLP receiver maps them; every other code is a 500."""
+
+REJECTED_KEY: Mapping[str, str] = {
+    "traces": "rejectedSpans",
+    "metrics": "rejectedDataPoints",
+    "logs": "rejectedLogRecords",
+}
+"""Under which name a partial success counts what was left out, by signal, in JSON."""
 
 _RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
 

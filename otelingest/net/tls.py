@@ -185,12 +185,19 @@ class ServerTlsSettings(TlsSettings):
 class ClientTlsSettings(TlsSettings):
     """`tls` of a client."""
 
+    naming: ClassVar[Naming] = Naming("configtls.ClientConfig")
+
     insecure: bool = False
     """Speak without TLS."""
     insecure_skip_verify: bool = False
     """Speak TLS and do not check the server's certificate."""
     server_name_override: str = ""
     """The name to expect in the server's certificate instead of the endpoint's."""
+
+    @property
+    def files(self) -> list[str]:
+        """The files whose change makes a new context."""
+        return [file for file in (self.ca_file, self.cert_file, self.key_file) if file]
 
     def context(self) -> ssl.SSLContext:
         """A new client context. Raises ConfigError."""

@@ -57,7 +57,7 @@ async def test_each_of_several_tokens_opens() -> None:
 
 
 async def test_a_changed_file_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("otelingest.extensions.bearertokenauth._LOOK_SECONDS", 0)
+    monkeypatch.setattr("otelingest.net.watched_file.LOOK_SECONDS", 0)
     file = tmp_path / "tokens"
     file.write_text("old\nolder\n\n")
     extension = await started(filename=str(file))
@@ -92,3 +92,17 @@ def test_settings_that_do_not_fit_are_named(keys: dict[str, Any], text: str) -> 
 
 def test_tokens_do_not_show() -> None:
     assert "geheim" not in repr(BearerTokenAuth.Settings.model_validate({"token": "geheim", "tokens": ["geheim2"]}))
+
+
+async def test_a_client_shows_the_first_token_and_follows_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await (await started(token="t")).credentials() == {"Authorization": "Bearer t"}
+    assert await (await started(tokens=["a", "b"], scheme="", header="X-Key")).credentials() == {"X-Key": "a"}
+    monkeypatch.setattr("otelingest.net.watched_file.LOOK_SECONDS", 0)
+    file = tmp_path / "tokens"
+    file.write_text("one\ntwo\n")
+    extension = await started(filename=str(file))
+    assert await extension.credentials() == {"Authorization": "Bearer one"}
+    file.write_text("three")
+    assert await extension.credentials() == {"Authorization": "Bearer three"}

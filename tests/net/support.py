@@ -17,7 +17,7 @@ class Log:
         self.lines: list[tuple[str, str, dict[str, Any]]] = []
 
     def __getattr__(self, level: str) -> Any:
-        return lambda message, **values: self.lines.append((level, message, values))
+        return lambda message, /, **values: self.lines.append((level, message, values))
 
     def messages(self, level: str | None = None) -> list[str]:
         return [message for found, message, _ in self.lines if level is None or found == level]

@@ -8,6 +8,7 @@ import pytest
 
 from otelingest.config.settings import ComponentId
 from otelingest.pipeline.component import Env
+from otelingest.pipeline.errors import Partial
 from otelingest.pipeline.payload import Payload, Signal
 from otelingest.receivers.otlp import OtlpReceiver
 from tests.net.support import Log
@@ -19,12 +20,13 @@ class Sink:
     def __init__(self) -> None:
         self.payloads: list[Payload] = []
         self.error: Exception | None = None
+        self.partial: Partial | None = None
         self.arrived = asyncio.Event()
         self.go = asyncio.Event()
         self.go.set()
         self.cancelled = False
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         self.arrived.set()
         try:
             await self.go.wait()
@@ -34,6 +36,7 @@ class Sink:
         if self.error is not None:
             raise self.error
         self.payloads.append(payload)
+        return self.partial
 
 
 class TestHost:

@@ -17,8 +17,8 @@ import grpc.aio
 import pytest
 
 from otelingest.net.auth import Unauthenticated
-from otelingest.net.status import Status, retry_info
-from otelingest.pipeline.errors import ConfigError, Refused, Rejected
+from otelingest.net.status import Status, partial_success, retry_info
+from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
 from otelingest.pipeline.payload import Signal
 from tests.net.support import TLS
 from tests.support.otlp import TRACE_METHOD, traces
@@ -292,3 +292,9 @@ async def test_connections_are_ended_after_their_age(receive: Any) -> None:
 def test_grpc_is_not_loaded_before_it_is_served() -> None:
     code = "import sys, otelingest.receivers.otlp; sys.exit('grpc' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+async def test_what_someone_further_on_left_out_is_told(receive: Any) -> None:
+    running = await receive(grpc={})
+    running.sink.partial = Partial(2, "too long")
+    assert await call(running.grpc, traces(3)) == partial_success(2, "too long")

@@ -13,7 +13,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from otelingest.net.auth import Unauthenticated
-from otelingest.pipeline.errors import ConfigError, Refused, Rejected
+from otelingest.net.status import REJECTED_KEY, partial_success
+from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
 from otelingest.pipeline.payload import Signal
 from tests.net.support import TLS, Client, ask, client_tls, request
 from tests.net.test_http2 import H2
@@ -141,7 +142,7 @@ async def test_unreadable_data_is_a_400_in_its_own_encoding(receive: Any, body: 
     ("body", "content_type", "hint"),
     [
         (SPAN, PROTOBUF, "set Content-Type: application/json"),
-        (gzip.compress(SPAN), JSON, "set Content-Encoding: gzip"),
+        (gzip.compress(SPAN, mtime=0), JSON, "set Content-Encoding: gzip"),
         (LOG, JSON, "/v1/logs"),
     ],
 )
@@ -157,6 +158,7 @@ async def test_common_mistakes_get_a_hint(receive: Any, body: bytes, content_typ
     [
         (Refused("full"), 503, 14, "full", "1"),
         (Refused("full", retry_after=1.2), 503, 14, "full", "2"),
+        (Refused("slow down", retry_after=0.5, code=8), 429, 8, "slow down", "1"),
         (Rejected("bad"), 500, 13, "Permanent error: bad", None),
         (Rejected("bad", code=3), 400, 3, "bad", None),
         (Rejected("no", code=7), 403, 7, "no", None),
@@ -183,6 +185,19 @@ async def test_a_loss_in_json_is_told_as_a_partial_success(receive: Any) -> None
     assert running.log.messages("warning") == ["An OTLP/JSON request was read with a loss"]
 
 
+async def test_what_someone_further_on_left_out_is_told(receive: Any) -> None:
+    running = await receive(http={})
+    running.sink.partial = Partial(2, "too long")
+    answer = await ask(running.http, post(traces(3)))
+    assert (answer.status, answer.body) == (200, partial_success(2, "too long"))
+    running.sink.partial = Partial(2)
+    for signal, sent in (("traces", SPAN), ("metrics", METRIC), ("logs", LOG)):
+        body = json.dumps({"partialSuccess": {REJECTED_KEY[signal]: "2"}}, separators=(",", ":")).encode()
+        answer = await ask(running.http, post(sent, JSON, path=f"/v1/{signal}"))
+        assert (answer.status, answer.body) == (200, body)
+    assert len(running.sink.payloads) == 4
+
+
 async def test_a_failed_decoding_is_told_in_the_requests_encoding(receive: Any) -> None:
     running = await receive(http={})
     answer = await ask(running.http, post(b"no", JSON, content_encoding="gzip"))
@@ -193,7 +208,7 @@ async def test_a_failed_decoding_is_told_in_the_requests_encoding(receive: Any) 
 
 async def test_codings_can_be_limited(receive: Any) -> None:
     running = await receive(http={"compression_algorithms": ["zstd", "brotli"]})
-    answer = await ask(running.http, post(gzip.compress(SPAN), JSON, content_encoding="gzip"))
+    answer = await ask(running.http, post(gzip.compress(SPAN, mtime=0), JSON, content_encoding="gzip"))
     assert answer.status == 400
     assert (await ask(running.http, post(SPAN, JSON))).status == 200
     reason = "compression_algorithms that are not known: brotli"
@@ -344,8 +359,9 @@ async def test_counts_are_kept_by_signal_and_outcome(receive: Any) -> None:
     await ask(running.http, post(traces(3)))
     running.sink.error = Refused("full")
     await ask(running.http, post(traces(2)))
-    series = {(count.name, count.transport): count.value for count in running.receiver.counters.series()}
+    series = {(s.instrument.name, s.labels["transport"]): s.value for s in running.receiver.metrics()}
     assert series == {
         ("otelcol_receiver_accepted_spans", "http"): 3,
         ("otelcol_receiver_refused_spans", "http"): 2,
+        ("otelcol_receiver_failed_spans", "http"): 0,
     }

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
 from otelingest.exporters.sending.batching import Batch, Batcher
+from otelingest.exporters.sending.counters import Counters
 from otelingest.exporters.sending.queue import MemoryQueue
 from otelingest.exporters.sending.retry import Backoff
 from otelingest.exporters.sending.settings import SendingSettings
 from otelingest.pipeline.component import Env, Exporter, Host
-from otelingest.pipeline.errors import ConsumeError, Refused, Rejected
+from otelingest.pipeline.errors import ConsumeError, Partial, Refused, Rejected
+from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Payload, Signal
 
 S = TypeVar("S", bound=SendingSettings)
@@ -26,15 +28,6 @@ _TRY_RETRY = " Try enabling retry_on_failure config option to retry on retryable
 
 class Divisible(Rejected):
     """The far end refuses a batch because of some of its items. Halves are tried, until those are alone."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What became of one signal's items, since the start."""
-
-    sent: int = 0
-    send_failed: int = 0
-    enqueue_failed: int = 0
 
 
 class _Lane:
@@ -63,11 +56,19 @@ class SendingExporter(Exporter[S]):
     def queues(self) -> dict[Signal, MemoryQueue]:
         return {signal: lane.queue for signal, lane in self._lanes.items()}
 
+    def metrics(self) -> Iterator[Sample]:
+        for signal in self.env.signals:
+            yield from self.counters[signal].samples(signal, self.queues.get(signal), self.destination(signal))
+
+    def destination(self, signal: Signal) -> Mapping[str, str]:
+        """Labels that say where a signal's items are sent to."""
+        return {}
+
     async def prepare(self, batch: Batch) -> None:
         """What is to be done before an attempt and is not bounded by `timeout`. Raises as `push` does."""
 
-    async def push(self, batch: Batch) -> None:
-        """One attempt to hand a batch to the far end.
+    async def push(self, batch: Batch) -> Partial | None:
+        """One attempt to hand a batch to the far end. Returns what the far end has left out, when it says so.
 
         Raises Rejected when it never will succeed, Divisible when it may with fewer items; every other exception
         means that it may another time.
@@ -111,12 +112,12 @@ class SendingExporter(Exporter[S]):
         deadline = self._host.stop_deadline if self._host is not None else None
         return None if deadline is None else max(0.0, deadline - _MARGIN - asyncio.get_running_loop().time())
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         settings = self.settings.sending_queue
         if settings is None:
-            await self._send(Batch(payload))
-            return
+            return await self._send(Batch(payload))
         lane = self._lanes[payload.signal]
+        self.counters[payload.signal].offered(payload)
         result = asyncio.get_running_loop().create_future() if settings.wait_for_result else None
         try:
             await lane.queue.put(payload, result=result)
@@ -126,6 +127,7 @@ class SendingExporter(Exporter[S]):
             raise
         if result is not None:
             await result
+        return None
 
     async def _work(self, lane: _Lane) -> None:
         while await self._deliver_next(lane):
@@ -148,23 +150,29 @@ class SendingExporter(Exporter[S]):
             lane.queue.done(entry, error)
         return True
 
-    async def _send(self, batch: Batch) -> None:
+    async def _send(self, batch: Batch) -> Partial | None:
         """Try until a batch has arrived. Raises what made it be dropped."""
         counters = self.counters[batch.payload.signal]
+        counters.in_flight += 1
         try:
-            await self._attempts(batch)
+            partial = await self._attempts(batch)
         except ConsumeError as error:
             if isinstance(error, Divisible) and batch.payload.items > 1 and batch.halvings.left > 0:
                 await self._send_halves(batch)
-                return
+                return None
             counters.send_failed += batch.payload.items
             hint = "" if self.settings.retry_on_failure.enabled or isinstance(error, Rejected) else _TRY_RETRY
             hint += "" if self.settings.sending_queue is not None else _TRY_QUEUE
             dropped = batch.payload.items
             self.log.error(f"Exporting failed. Dropping data.{hint}", error=str(error), dropped_items=dropped)
             raise
-        counters.sent += batch.payload.items - batch.lost
-        counters.send_failed += batch.lost
+        finally:
+            counters.in_flight -= 1
+            counters.tried = True
+        lost = batch.lost if partial is None else min(batch.lost + partial.rejected, batch.payload.items)
+        counters.sent += batch.payload.items - lost
+        counters.send_failed += lost
+        return partial
 
     async def _send_halves(self, batch: Batch) -> None:
         """Send each half by itself. Raises what made the last one be dropped, when nothing has arrived."""
@@ -178,21 +186,21 @@ class SendingExporter(Exporter[S]):
         if len(failures) == len(halves):
             raise failures[-1]
 
-    async def _attempts(self, batch: Batch) -> None:
+    async def _attempts(self, batch: Batch) -> Partial | None:
         loop = asyncio.get_running_loop()
         backoff = Backoff(self.settings.retry_on_failure, loop.time())
         while True:
             last = self._stopping.is_set() and self._time_left() is None
             error = await self._attempt(batch)
-            if error is None:
-                return
+            if not isinstance(error, Exception):
+                return error
             if not self.settings.retry_on_failure.enabled:
-                raise Refused(str(error))
+                raise _refused("", error)
             wait = backoff.next(loop.time(), getattr(error, "retry_after", None) or 0.0)
             if wait is None:
-                raise Refused(f"no more retries left: {error}")
+                raise _refused("no more retries left: ", error)
             if last:
-                raise Refused(f"interrupted due to shutdown: {error}")
+                raise _refused("interrupted due to shutdown: ", error)
             tell = self.log.info
             if self._stopping.is_set():
                 wait, tell = _STOPPING_INTERVAL, self.log.debug  # twice a second, from every consumer
@@ -203,20 +211,21 @@ class SendingExporter(Exporter[S]):
             )
             await self._pause(wait)
 
-    async def _attempt(self, batch: Batch) -> Exception | None:
-        """One attempt: None when it succeeded, else why not. Raises Rejected."""
+    async def _attempt(self, batch: Batch) -> Exception | Partial | None:
+        """One attempt: what `push` returned when it succeeded, else why it did not. Raises Rejected."""
         batch.attempts += 1
         try:
             await self.prepare(batch)
             async with asyncio.timeout(self.settings.timeout.seconds or None):
-                await self.push(batch)
+                return await self.push(batch)
         except Rejected as error:
+            if not self.settings.retry_on_failure.enabled:
+                raise
             raise type(error)(f"not retryable error: {error}", code=error.code) from error
         except TimeoutError as error:
             return Refused(str(error) or f"request is cancelled or timed out after {format_seconds(self.timeout)}")
         except Exception as error:
             return error if str(error) else Refused(repr(error))
-        return None
 
     @property
     def timeout(self) -> float:
@@ -233,6 +242,14 @@ class SendingExporter(Exporter[S]):
                 await self._stopping.wait()
         except TimeoutError:
             return
+
+
+def _refused(prefix: str, error: Exception) -> Refused:
+    """An attempt's error as the answer to whoever waits, with the wait and the code that the far end has given."""
+    text = f"{prefix}{error}"
+    if isinstance(error, Refused):
+        return Refused(text, retry_after=error.retry_after, code=error.code)
+    return Refused(text)
 
 
 def format_seconds(seconds: float) -> str:

@@ -110,7 +110,7 @@ class OtlpGrpc:
         """What answers a path: always something, so that the answer can say what is wrong."""
         service, _, method = path.removeprefix("/").rpartition("/")
         signal = SERVICES.get(service)
-        if signal is not None and signal in self._ingest.signals:
+        if signal is not None and self._ingest.takes(signal):
             if method == "Export":
                 return grpc.stream_unary_rpc_method_handler(self._export(signal))
             return _refusing(f"unknown method {method} for service {service}")
@@ -155,7 +155,9 @@ class OtlpGrpc:
                 self._budget.give(len(message))
             if outcome.refusal is not None:
                 await _abort(call, outcome.refusal)
-            return partial_success(0, outcome.warning) if outcome.warning else _TAKEN
+            if outcome.warning or outcome.rejected:
+                return partial_success(outcome.rejected, outcome.warning)
+            return _TAKEN
 
         return export
 
@@ -204,7 +206,8 @@ class OtlpGrpc:
     def _knows(self, request: bytes) -> bool:
         """Whether a HealthCheckRequest asks for the whole server or for a service that is served."""
         name = request[2:].decode("utf-8", "replace") if request[:1] == b"\x0a" else ""
-        return not name or SERVICES.get(name) in self._ingest.signals
+        signal = SERVICES.get(name)
+        return not name or (signal is not None and self._ingest.takes(signal))
 
     def _say_once(self, message: str, **values: Any) -> None:
         if message not in self._said:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from otelingest.net.http import PLAIN, Request, Response
-from otelingest.net.status import Code, Status, grpc_message, http_status, partial_success
+from otelingest.net.status import REJECTED_KEY, Code, Status, grpc_message, http_status, partial_success
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context, Signal
 from otelingest.receivers.otlp.ingest import Ingest, Outcome
 
@@ -34,7 +34,7 @@ _TAKEN: Mapping[str, Response] = {
 class OtlpHttp:
     """The application behind the receiver's HTTP server.
 
-    paths: where each signal is taken; only those that a pipeline takes.
+    paths: where each signal is taken, as long as a pipeline takes it.
     grpc_endpoint: where gRPC is served, "" when it is not: for those who send gRPC to the HTTP port.
     """
 
@@ -52,6 +52,8 @@ class OtlpHttp:
         """Find the signal; say no to what is not a POST of an OTLP request."""
         target = request.target
         signal = self._routes.get(target) or self._find(target)
+        if signal is not None and not self._ingest.takes(signal):
+            signal = None
         media = _media_type(request)
         if media.startswith(b"application/grpc") and request.version == "2":
             return self._misdirected_grpc()
@@ -71,7 +73,7 @@ class OtlpHttp:
         outcome = await self._ingest.take(signal, body, self._context(request), "http", is_json=encoding is _JSON)
         if outcome.refusal is not None:
             return refusal(outcome.refusal, encoding)
-        return _taken(outcome, encoding) if outcome.warning else _TAKEN[encoding]
+        return _taken(signal, outcome, encoding) if outcome.warning or outcome.rejected else _TAKEN[encoding]
 
     def refuse(self, request: Request, code: int, message: str, retry_after: float | None = None) -> Response:
         """A google.rpc.Status in the request's encoding; in JSON where it has none that is known."""
@@ -111,11 +113,16 @@ def refusal(status: Status, encoding: str) -> Response:
     return Response(number, encoding, body, (("Retry-After", wait),) if wait is not None else ())
 
 
-def _taken(outcome: Outcome, encoding: str) -> Response:
+def _taken(signal: Signal, outcome: Outcome, encoding: str) -> Response:
     """A success that has something to tell."""
     if encoding == _PROTOBUF:
-        return Response(200, encoding, partial_success(0, outcome.warning))
-    body = json.dumps({"partialSuccess": {"errorMessage": outcome.warning}}, ensure_ascii=False, separators=(",", ":"))
+        return Response(200, encoding, partial_success(outcome.rejected, outcome.warning))
+    partial: dict[str, str] = {}
+    if outcome.rejected:
+        partial[REJECTED_KEY[signal]] = str(outcome.rejected)
+    if outcome.warning:
+        partial["errorMessage"] = outcome.warning
+    body = json.dumps({"partialSuccess": partial}, ensure_ascii=False, separators=(",", ":"))
     return Response(200, encoding, body.encode("utf-8", "replace"))
 
 

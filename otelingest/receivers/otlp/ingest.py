@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from typing import Any, NamedTuple, TypeVar
@@ -12,7 +13,7 @@ from otelingest.codec import Malformed, Scan, scan
 from otelingest.net.limits import BIG_BODY
 from otelingest.net.status import Code, Status
 from otelingest.pipeline.component import Consumer
-from otelingest.pipeline.errors import Refused, Rejected
+from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.payload import Context, Payload, Signal
 from otelingest.receivers.otlp.counters import Counters
 
@@ -28,16 +29,19 @@ _HINTS: tuple[tuple[bytes, str], ...] = (
 
 
 class Outcome(NamedTuple):
-    """What has become of a request: `refusal` when it was not taken, else a success with perhaps a warning.
+    """What has become of a request: `refusal` when it was not taken, else a success, perhaps a partial one.
 
     warning: what was odd about data that was taken all the same; goes into the answer's partial success.
+    rejected: items that someone further on has left out for ever; goes there too.
     """
 
     refusal: Status | None = None
     warning: str = ""
+    rejected: int = 0
 
 
 _TAKEN = Outcome()
+_BROKEN = Status(Code.INTERNAL, "internal error")
 
 
 class Ingest:
@@ -54,10 +58,9 @@ class Ingest:
         self._pool = pool
         self._warned: set[str] = set()
 
-    @property
-    def signals(self) -> frozenset[Signal]:
-        """Those that some pipeline takes."""
-        return frozenset(self._next)
+    def takes(self, signal: Signal) -> bool:
+        """Whether some pipeline takes it now."""
+        return signal in self._next
 
     async def take(
         self, signal: Signal, body: bytes, context: Context, transport: str, *, is_json: bool = False
@@ -75,12 +78,22 @@ class Ingest:
             self._log.error("Failed to read a request", signal=str(signal), size=len(body), exc_info=True)
             return Outcome(Status(Code.INTERNAL, "failed to read the request"))
         self._note(found, warning)
+        rejected = 0
         if found.items:
-            refusal = await self._consume(Payload(signal, (found.data,), found.items, context))
-            self.counters.add(signal, transport, found.items, refused=refusal is not None)
-            if refusal is not None:
-                return Outcome(refusal)
-        return Outcome(warning=warning) if warning else _TAKEN
+            answer = await self._consume(Payload(signal, (found.data,), found.items, context))
+            self._count(answer)[signal, transport] += found.items
+            if isinstance(answer, Status):
+                return Outcome(answer)
+            if answer is not None:
+                rejected = answer.rejected
+                warning = "; ".join(filter(None, (warning, answer.message)))
+        return Outcome(None, warning, rejected) if warning or rejected else _TAKEN
+
+    def _count(self, answer: Status | Partial | None) -> Counter[tuple[Signal, str]]:
+        """Where the items of a request are counted."""
+        if not isinstance(answer, Status):
+            return self.counters.accepted
+        return self.counters.failed if answer is _BROKEN else self.counters.refused
 
     async def _read(self, signal: Signal, body: bytes, is_json: bool) -> tuple[Scan, str]:
         if not is_json:
@@ -93,13 +106,13 @@ class Ingest:
     async def _in_pool(self, work: Callable[[], R]) -> R:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
 
-    async def _consume(self, payload: Payload) -> Status | None:
-        """None when the pipeline has taken the payload, else what to tell the client."""
+    async def _consume(self, payload: Payload) -> Status | Partial | None:
+        """None or a Partial when the pipeline has taken the payload, else what to tell the client."""
         try:
-            await self._next[payload.signal].consume(payload)
+            return await self._next[payload.signal].consume(payload)
         except Refused as error:
             wait = DEFAULT_RETRY_AFTER if error.retry_after is None else error.retry_after
-            return Status(Code.UNAVAILABLE, str(error), wait)
+            return Status(Code.UNAVAILABLE if error.code is None else error.code, str(error), wait)
         except Rejected as error:
             if error.code is None:
                 return Status(Code.INTERNAL, f"Permanent error: {error}")
@@ -108,8 +121,7 @@ class Ingest:
             self._log.error(
                 "A pipeline failed unexpectedly", signal=str(payload.signal), error=repr(error), exc_info=True
             )
-            return Status(Code.INTERNAL, "internal error")
-        return None
+            return _BROKEN
 
     def _note(self, found: Scan, warning: str) -> None:
         """Count what was mended, and say so once for each kind."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from otelingest.net.auth import resolve
 from otelingest.pipeline.component import Consumer, Env, Host, Receiver
 from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Signal
 from otelingest.receivers.otlp.counters import Counters
 from otelingest.receivers.otlp.settings import GrpcSettings, HttpSettings, OtlpReceiverSettings
@@ -35,6 +36,9 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
         self._grpc: OtlpGrpc | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._host: Host | None = None
+
+    def metrics(self) -> Iterable[Sample]:
+        return self.counters.samples()
 
     async def start(self, host: Host) -> None:
         """Listen. What cannot be bound or read raises ConfigError, and leaves nothing behind."""
@@ -85,8 +89,9 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
         from otelingest.net.http_server import HttpServer
         from otelingest.receivers.otlp.http import OtlpHttp
 
-        paths = {signal: path for signal, path in settings.paths().items() if signal in self.next}
-        app = OtlpHttp(ingest, paths, include_metadata=settings.include_metadata, grpc_endpoint=self.grpc_endpoint)
+        app = OtlpHttp(
+            ingest, settings.paths(), include_metadata=settings.include_metadata, grpc_endpoint=self.grpc_endpoint
+        )
         self._http = HttpServer(settings, app, self.log, authenticator=authenticator, pool=self._pool)
         app.on_grpc = self._say_grpc
         self._http.bind()

@@ -10,7 +10,7 @@ import pytest
 from otelingest.config.settings import Duration
 from otelingest.exporters.sending import Divisible, RetrySettings
 from otelingest.exporters.sending.retry import Backoff
-from otelingest.pipeline.errors import Refused, Rejected
+from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.payload import Payload, Signal
 from tests.exporters.sending.support import FakeHost, capture_logs, exporter, payload
 
@@ -191,3 +191,33 @@ async def test_a_fault_of_all_items_is_not_searched_for_in_each():
     await ex.stop()
     assert ex.counters[Signal.TRACES].send_failed == 5000
     assert len(ex.attempts) <= 150
+
+
+@pytest.mark.parametrize("queue", [{"enabled": False}, None])
+async def test_what_was_left_out_is_counted_and_handed_to_whoever_waits(queue):
+    ex = exporter(**({"sending_queue": queue} if queue else {}))
+
+    async def push(batch):
+        ex.arrived.append(batch)
+        return Partial(2, "too long")
+
+    ex.push = push
+    await ex.start(FakeHost())
+    handed_back = await ex.consume(payload(5))
+    await _arrival(ex, 5)
+    await ex.stop()
+    assert handed_back == (Partial(2, "too long") if queue else None)
+    assert (ex.counters[Signal.TRACES].sent, ex.counters[Signal.TRACES].send_failed) == (3, 2)
+
+
+async def test_without_retry_the_far_ends_answer_reaches_whoever_waits():
+    ex = exporter(sending_queue=NO_QUEUE, retry_on_failure={"enabled": False})
+    await ex.start(FakeHost())
+    ex.far_end = failing(1, Refused("slow down", retry_after=7, code=8))
+    with pytest.raises(Refused, match=r"^slow down$") as refused:
+        await ex.consume(payload())
+    assert (refused.value.retry_after, refused.value.code) == (7, 8)
+    ex.far_end = failing(1, Rejected("Permanent error: no", code=3))
+    with pytest.raises(Rejected, match=r"^Permanent error: no$"):
+        await ex.consume(payload())
+    await ex.stop()

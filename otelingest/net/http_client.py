@@ -1,0 +1,256 @@
+"""An HTTP client for exporters: one POST at a time, with what an HTTP client's settings say around it.
+
+Redirects are followed to the same server only, and only those that keep method and body: whoever else is named must be
+configured, so that data and credentials go nowhere by surprise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import ssl
+import time
+import urllib.request
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from otelingest import __version__
+from otelingest.net.auth import ClientAuthenticator, resolve_client
+from otelingest.net.compressing import compress
+from otelingest.net.http_client_settings import HttpClientSettings
+from otelingest.net.limits import BIG_BODY
+from otelingest.net.tls import ClientTlsSettings, stamp
+from otelingest.pipeline.component import Host
+from otelingest.pipeline.errors import ConfigError, Refused
+
+if TYPE_CHECKING:
+    import aiohttp
+    from yarl import URL
+
+ANSWER_LIMIT = 64 * 1024
+"""Bytes of an answer that are read; what an OTLP server has to say is a few hundred."""
+
+_PIECE = 256 * 1024
+"""Bytes of a body that are written at once; larger ones are written piece by piece, as fast as the server reads."""
+
+_REDIRECTS = 10
+_KEEPING_REDIRECTS = (307, 308)
+USER_AGENT = f"otelingest/{__version__}"
+
+
+class Answer(NamedTuple):
+    """What a server has answered; the case of the headers' names does not matter."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class HttpClient:
+    """`start`, `post` any number of times at once, `close`. secure: whether any URL is https."""
+
+    def __init__(self, settings: HttpClientSettings, log: Any, *, secure: bool) -> None:
+        self._settings = settings
+        self._secure = secure
+        self._log = log
+        self._session: aiohttp.ClientSession | None = None
+        self._authenticator: ClientAuthenticator | None = None
+        self._tls: _Tls | None = None
+        self._headers: dict[str, str] = {}
+        self._proxies: Mapping[str, str] = {}
+
+    async def start(self, host: Host) -> None:
+        """Read certificates and find the authenticator; connects to nobody yet. Raises ConfigError."""
+        import aiohttp
+
+        settings = self._settings
+        if settings.middlewares:
+            name = settings.middlewares[0].id
+            raise ConfigError(f'failed to resolve middleware "{name}": middlewares are not supported yet')
+        for text in settings.without_effect():
+            self._log.warning("A setting is without effect", reason=text)
+        self._authenticator = resolve_client(settings.auth, host, "HTTP")
+        self._tls = _Tls(settings.tls, self._log, secure=self._secure)
+        self._proxies = urllib.request.getproxies()
+        self._headers = {"User-Agent": USER_AGENT}
+        for name, value in settings.headers.items():
+            self._set(name, _checked(name, value.get_secret_value()))
+        if settings.compresses:
+            self._set("Content-Encoding", settings.compression)
+        cookies = settings.cookies is not None and settings.cookies.enabled
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                limit_per_host=max(0, settings.max_conns_per_host),
+                **({"keepalive_timeout": settings.idle_seconds} if settings.keeps_alive else {"force_close": True}),
+            ),
+            cookie_jar=aiohttp.CookieJar() if cookies else aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
+            skip_auto_headers=("User-Agent", "Accept-Encoding"),
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def encode(self, body: bytes) -> bytes:
+        """The body as it is sent: compressed, where the settings say so."""
+        settings = self._settings
+        if not settings.compresses:
+            return body
+        level = settings.compression_params.level
+        if len(body) <= BIG_BODY:
+            return compress(settings.compression, body, level)
+        return await asyncio.to_thread(compress, settings.compression, body, level)
+
+    async def post(self, url: str, body: bytes, content_type: str) -> Answer:
+        """Send an encoded body.
+
+        Raises Refused, with a text like the collector's, when no answer could be had; ConsumeError from nothing else.
+        """
+        import aiohttp
+
+        assert self._session is not None
+        headers = {**self._headers, "Content-Type": content_type}
+        if self._authenticator is not None:
+            headers = {**headers, **await self._authenticator.credentials()}
+        try:
+            return await self._post(url, body, headers)
+        except TimeoutError:
+            raise
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Refused(f'failed to make an HTTP request: Post "{shown_url(url)}": {_reason(error)}') from None
+
+    async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        from yarl import URL
+
+        assert self._session is not None
+        assert self._tls is not None
+        target = URL(url)
+        for _ in range(_REDIRECTS):
+            # Either way the length is known, and no server has to read a chunked body.
+            async with self._session.post(
+                target,
+                data=body if len(body) <= _PIECE else io.BytesIO(body),
+                headers=headers,
+                allow_redirects=False,
+                proxy=self._proxy(target),
+                ssl=self._tls.context(),
+                server_hostname=self._tls.server_name,
+            ) as response:
+                if not 300 <= response.status < 400:
+                    return Answer(response.status, response.headers, await _beginning(response))
+                there = response.headers.get("Location", "")
+                onward = target.join(URL(there)) if there else target
+                if response.status not in _KEEPING_REDIRECTS or onward.origin() != target.origin():
+                    raise Refused(
+                        f'failed to make an HTTP request: Post "{shown_url(url)}": answered with a redirect '
+                        f'({response.status}) to "{shown_url(there)}", which is not followed'
+                    )
+                target = onward
+        raise Refused(f'failed to make an HTTP request: Post "{shown_url(url)}": stopped after {_REDIRECTS} redirects')
+
+    def _proxy(self, target: URL) -> str | None:
+        if self._settings.proxy_url:
+            return self._settings.proxy_url
+        host = target.host or ""
+        proxy = self._proxies.get(target.scheme)
+        if proxy is None or host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
+            return None
+        return proxy
+
+    def _set(self, name: str, value: str) -> None:
+        """Set a header whatever case it was written in before."""
+        for other in [other for other in self._headers if other.lower() == name.lower()]:
+            del self._headers[other]
+        self._headers[name] = value
+
+
+class _Tls:
+    """The client's SSL context, made anew when its files have changed (with `reload_interval`)."""
+
+    def __init__(self, settings: ClientTlsSettings | None, log: Any, *, secure: bool) -> None:
+        self._settings = settings
+        self._log = log
+        self._context: ssl.SSLContext | None = None
+        self._stamp: list[tuple[int, int, int]] = []
+        self._looked = time.monotonic()
+        self.server_name = (settings.server_name_override or None) if settings is not None else None
+        if settings is not None and (secure or settings.files):
+            self._stamp = stamp(settings.files)
+            self._context = settings.context()
+
+    def context(self) -> ssl.SSLContext | bool:
+        tls = self._settings
+        if tls is None or self._context is None:
+            return True
+        if tls.reload_interval > 0 and time.monotonic() - self._looked >= tls.reload_interval.seconds:
+            self._looked = time.monotonic()
+            now = stamp(tls.files)
+            if now != self._stamp:
+                try:
+                    self._context = tls.context()
+                    self._stamp = now
+                    self._log.info("TLS certificates reloaded")
+                except ConfigError as error:
+                    self._log.error("Cannot reload TLS certificates; the old ones stay in use", error=str(error))
+        return self._context
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """As much of an answer as anyone looks at. With more to come, the connection is not used again."""
+    read = bytearray()
+    with contextlib.suppress(ValueError):  # a body whose own encoding is broken
+        while len(read) < ANSWER_LIMIT and (piece := await response.content.read(ANSWER_LIMIT - len(read))):
+            read += piece
+    if not response.content.at_eof():
+        response.close()
+    return bytes(read)
+
+
+def shown_url(url: str) -> str:
+    """A URL as messages show it: without a password, without control characters, not too long."""
+    from yarl import URL
+
+    try:
+        parsed = URL(url)
+        url = str(parsed.with_password("xxxxx")) if parsed.password else url
+    except ValueError:
+        pass
+    return "".join(character for character in url[:500] if character.isprintable())
+
+
+def _checked(name: str, value: str) -> str:
+    """A header's value. Raises ConfigError for what would break out of it."""
+    if any(character in "\r\n\0" for character in name + value):
+        raise ConfigError(f"headers: the value of {name!r} has a line break in it (the end of a file?)")
+    return value
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no answer, in the words of Go's client where there are such."""
+    import aiohttp
+
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return f"dial tcp: lookup {error.host}: no such host"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return f"tls: failed to verify certificate: {getattr(error.certificate_error, 'verify_message', error)}"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"tls: handshake failure: {getattr(error.os_error, 'reason', None) or error}"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        text = (error.os_error.strerror or str(error.os_error)).lower()
+        if "connect call failed" in text or isinstance(error.os_error, ConnectionRefusedError):
+            text = "connection refused"
+        return f"dial tcp {error.host}:{error.port}: connect: {text}"
+    if isinstance(error, aiohttp.ClientResponseError):  # a proxy's; its text would have the proxy's URL in it
+        return f"{error.status} {error.message}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "EOF"
+    return str(error) or type(error).__name__
