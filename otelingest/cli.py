@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -54,7 +55,12 @@ class Options:
 
         if not self.locations:
             raise CommandError("at least one config flag must be provided")
-        return load([*self.locations, *self.sets], _registry(), gates=self.gates, validate=validate)
+        # What is made here all stays: looking through it for garbage would be a tenth of the time.
+        gc.disable()
+        try:
+            return load([*self.locations, *self.sets], _registry(), gates=self.gates, validate=validate)
+        finally:
+            gc.enable()
 
 
 def _registry() -> Registry:
@@ -159,22 +165,13 @@ def _seconds(text: str) -> float:
 def _run(options: Options, shutdown_timeout: float, command: str) -> None:
     from otelingest import telemetry
 
-    try:
-        configuration = options.load()
-    except ConfigurationError as error:
-        prefix = "invalid configuration: " if error.invalid else ""
-        raise ConfigurationError(f"{prefix}{error}", error.notes) from error
+    configuration = _load_to_run(options)
     settings = configuration.service.telemetry
-    telemetry.setup(settings, settings.resource_attributes(command, __version__))
-    log = telemetry.get_logger()
-    for told in configuration.told:
-        _log(log, told)
-    if settings.traces is not None:
-        log.warning("service.telemetry.traces has no effect: otelingest does not trace itself yet")
-    for text in telemetry.check_metrics(settings.metrics):
-        log.warning(text)
+    resource = settings.resource_attributes(command, __version__)
+    telemetry.setup(settings, resource)
+    _tell(configuration)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(configuration, command, shutdown_timeout))
+        runner.run(_serve(configuration, options, command, shutdown_timeout, resource))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -186,23 +183,67 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return factory
 
 
-async def _serve(configuration: Any, command: str, shutdown_timeout: float) -> None:
+def _load_to_run(options: Options) -> Configuration:
+    try:
+        return options.load()
+    except ConfigurationError as error:
+        prefix = "invalid configuration: " if error.invalid else ""
+        raise ConfigurationError(f"{prefix}{error}", error.notes) from error
+
+
+def _tell(configuration: Configuration) -> None:
+    """Log what there is to say about a configuration."""
+    from otelingest import telemetry
+
+    log = telemetry.get_logger()
+    for told in configuration.told:
+        _log(log, told)
+    if configuration.service.telemetry.traces is not None:
+        log.warning("service.telemetry.traces has no effect: otelingest does not trace itself yet")
+    for (kind, id), name in configuration.aliases.items():
+        component = telemetry.component_logger(kind[:-1], id)
+        component.warning(f'"{id.type}" alias is deprecated; use "{name}" instead')
+
+
+async def _serve(
+    configuration: Configuration, options: Options, command: str, shutdown_timeout: float, resource: Mapping[str, Any]
+) -> None:
     from otelingest import telemetry
     from otelingest.pipeline.collector import Collector
+    from otelingest.telemetry.metrics import Metrics, check_metrics
 
+    async def reread() -> Configuration:
+        found = await asyncio.to_thread(_load_to_run, options)
+        check_metrics(found.service.telemetry.metrics)
+        return found
+
+    async def applied(found: Configuration) -> None:
+        try:
+            telemetry.setup(found.service.telemetry, resource)
+            await metrics.apply(found.service.telemetry.metrics)
+        except ConfigError as error:
+            log.error("Cannot apply service.telemetry", error=str(error))
+        _tell(found)
+
+    log = telemetry.get_logger()
     collector = Collector(
         configuration,
         make_log=telemetry.component_logger,
-        log=telemetry.get_logger(),
+        log=log,
         command=command,
         shutdown_timeout=shutdown_timeout,
         load=_load_component,
+        reread=reread,
+        applied=applied,
     )
-    for (kind, id), name in configuration.aliases.items():
-        log = telemetry.component_logger(kind[:-1], id)
-        log.warning(f'"{id.type}" alias is deprecated; use "{name}" instead')
-    collector.build()
-    await collector.run()
+    metrics = Metrics(collector.totals, resource, log)
+    try:
+        await metrics.apply(configuration.service.telemetry.metrics)
+        collector.build()
+        gc.freeze()
+        await collector.run()
+    finally:
+        await metrics.stop()
 
 
 def _load_component(kind: Any, type: str) -> Any:
@@ -355,6 +396,31 @@ def featuregate(
     if id not in GATES:
         raise CommandError(f'feature "{id}" not found')
     click.echo(describe_gate(id, options.gates))
+
+
+@cli.command(help="Ask a running collector's health_check: exit code 0 when all its pipelines run, else 1.")
+@_shared
+@click.option("--timeout", default=3.0, show_default=True, metavar="SECONDS", help="How long the answer may take.")
+@_no_arguments
+@click.pass_obj
+def healthcheck(
+    options: Options,
+    config: Sequence[str],
+    set_: Sequence[str],
+    feature_gates: Sequence[str],
+    timeout: float,
+    rest: Sequence[str],
+) -> None:
+    from otelingest.probe import ask
+
+    options.add(config, set_, feature_gates)
+    _refuse_arguments(rest)
+    configuration = options.load(validate=False)
+    used = configuration.service.extensions
+    checks: list[Any] = [configuration.extensions[id] for id in used if id.type == "health_check"]
+    if not checks:
+        raise CommandError("the configuration has no health_check extension in service::extensions")
+    click.echo(ask(checks[0].endpoint, checks[0].path, secure=checks[0].tls is not None, timeout=timeout))
 
 
 @cli.command(help="Ask the embedded ClickHouse. SQL may come from the standard input.")

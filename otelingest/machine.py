@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import psutil
-
 _UNLIMITED = 1 << 60
 """cgroup v1 says `no limit` with a number near 2**63."""
 
@@ -23,6 +21,8 @@ def total_memory(root: Path = Path("/")) -> int:
 def _machine_memory(root: Path) -> int:
     meminfo = root / "proc/meminfo"
     if not meminfo.exists():
+        import psutil  # takes long to load, and Linux does without
+
         return int(psutil.virtual_memory().total)
     for line in meminfo.read_text().splitlines():
         name, _, value = line.partition(":")

@@ -27,11 +27,13 @@ MAY_IMPORT = {
     "clickhouse.schema": ("codec.types",),
     "clickhouse": ("codec", "pipeline", "config", "net"),
     "machine": (),
-    "telemetry": ("config", "pipeline"),
+    "telemetry": ("config", "pipeline", "net"),
     "query": ("clickhouse", "config", "pipeline"),
     **dict.fromkeys(
         KINDS, ("pipeline", "config", "codec", "clickhouse", "net", "ottl", "storage", "machine", "exporters.sending")
     ),
+    "probe": ("pipeline",),
+    "documentation": ("*",),
     "cli": ("*",),
     "__main__": ("*",),
 }

@@ -16,7 +16,7 @@ import structlog
 from pydantic import SecretStr
 
 from otelingest import telemetry
-from otelingest.config.service import LogSampling, MetricsSettings, TelemetrySettings
+from otelingest.config.service import LogSampling, TelemetrySettings
 from otelingest.config.settings import ComponentId, Duration
 from otelingest.pipeline.errors import ConfigError
 
@@ -191,11 +191,3 @@ def test_what_libraries_log_comes_too(capsys: pytest.CaptureFixture[str]) -> Non
     (line,) = capsys.readouterr().err.splitlines()
     assert line.split("\t")[1:4:2] == ["warn", "careful: x"]
     assert '"logger": "some.library"' in line
-
-
-def test_metrics_that_there_are_not_are_warned_of() -> None:
-    assert telemetry.check_metrics(MetricsSettings()) == []
-    assert telemetry.check_metrics(MetricsSettings.model_validate({"level": "none", "readers": [{}]})) == []
-    assert len(telemetry.check_metrics(MetricsSettings.model_validate({"level": "detailed"}))) == 1
-    with pytest.raises(ConfigError, match="failed to create meter provider: no valid metric reader"):
-        telemetry.check_metrics(MetricsSettings.model_validate({"readers": [{}]}))

@@ -62,6 +62,11 @@ REMOVED: dict[tuple[str, str], str] = {
 """Types that upstream has taken away, and what it says about them."""
 
 
+def upstream_names(kind: str) -> frozenset[str]:
+    """The collector's types of a kind, without underscores."""
+    return _KNOWN[kind]
+
+
 def is_upstream(kind: str, type: str) -> bool:
     """Whether the collector has a component of that type. `kind` is the section's name: `receivers`."""
     return type.replace("_", "").lower() in _KNOWN[kind]

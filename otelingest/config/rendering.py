@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from otelingest.config.configuration import KINDS, Configuration
 from otelingest.config.reading import keys
+from otelingest.config.service import SCHEMA_URL
 from otelingest.config.types import REDACTED, Duration
 from otelingest.config.values import Expanded
 from otelingest.config.yaml_reader import resolve
@@ -21,12 +22,56 @@ def render(configuration: Configuration, *, format: str = "yaml", redacted: bool
     """The configuration as YAML (durations as `1m0s`) or JSON (durations in nanoseconds)."""
     show = _Plain(redacted, as_text=format == "yaml")
     tree: dict[str, Any] = {
-        kind: {str(id): show(settings) for id, settings in configuration.of(kind).items()} for kind in KINDS
+        kind: {
+            str(id): _without_empty(show(settings), (kind, id.type)) for id, settings in configuration.of(kind).items()
+        }
+        for kind in KINDS
     }
-    tree["service"] = show(configuration.service)
+    tree["service"] = _without_empty(show(configuration.service), ("service",))
+    tree["service"]["telemetry"]["resource"].setdefault("schema_url", SCHEMA_URL)
     if format == "json":
+        tree |= {kind: tree[kind] or None for kind in KINDS}
         return json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     return to_yaml(tree)
+
+
+_NAMES = """
+    auth ca_file ca_pem cert_file cert_pem cipher_suites compression_algorithms compression_params cookies
+    curve_preferences development dialer disable_caller disable_keep_alives disable_stacktrace disable_zap_resource
+    file_retry filename headers headers_list http2_ping_timeout http2_read_idle_timeout idle_timeout include_metadata
+    include_insecure_cipher_suites include_system_ca_certs_pool initial_fields insecure insecure_skip_verify keepalive
+    key_file key_pem max_concurrent_streams max_connection_age max_connection_age_grace max_connection_idle
+    max_conns_per_host max_idle_conns_per_host max_recv_msg_size_mib max_request_body_size max_version middlewares
+    min_time min_version periodic permit_without_stream proxy_url read_buffer_size read_timeout reload_interval
+    response_headers server_name_override time tokens tpm views with_resource_constant_labels write_buffer_size
+    grpc.tls telemetry.logs.processors otlp.tls otlp_grpc.tls otlp_http.tls otlphttp.tls server_parameters.timeout
+    service.extensions telemetry.traces traces.sampler dialer.timeout compression_params.level cookies.enabled
+    keepalive.idle_conn_timeout keepalive.max_idle_conns otlp.authority otlp.wait_for_ready otlp.user_agent
+    otlp_grpc.authority otlp_grpc.wait_for_ready otlp_grpc.user_agent
+"""
+_HIDDEN = frozenset(_NAMES.split())
+"""Keys, some with the section that they stand in, which the collector does not print while they are empty."""
+_EMPTY: tuple[Any, ...] = (None, False, 0, "", "0s", [], {})
+
+
+def _without_empty(value: Any, path: tuple[str, ...]) -> Any:
+    """Without the keys that nobody has set and that the collector would not print either."""
+    if isinstance(value, list):
+        return [_without_empty(item, path) for item in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {}
+    for key, item in value.items():
+        below = _without_empty(item, (*path, key))
+        names = (".".join((*path[len(path) - depth :], key)) for depth in range(3))
+        if below not in _EMPTY or _HIDDEN.isdisjoint(names):
+            shown[key] = below
+    return shown
+
+
+def plain_value(value: Any) -> Any:
+    """A value as plain YAML has it, without secrets."""
+    return _Plain(redacted=True, as_text=True)(value)
 
 
 class _Plain:

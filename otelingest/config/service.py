@@ -155,6 +155,15 @@ def _metrics_level(value: str) -> str:
     return _METRICS_LEVELS[value.lower()]
 
 
+class ConstantLabels(Settings):
+    """Attributes of the collector's resource, by name; `*` stands for any text."""
+
+    included: list[str] | None = None
+    """Which become labels of every series."""
+    excluded: list[str] | None = None
+    """Which of those do not."""
+
+
 class PrometheusReader(Settings):
     """An endpoint that Prometheus scrapes."""
 
@@ -162,16 +171,14 @@ class PrometheusReader(Settings):
     """The address to listen on."""
     port: int | None = None
     """The port to listen on."""
-    with_resource_constant_labels: dict[str, Any] | None = None
+    with_resource_constant_labels: ConstantLabels | None = None
     """Which resource attributes every series carries."""
     without_scope_info: bool | None = True
-    """Leave out the metric otel_scope_info."""
+    """Leave out the labels `otel_scope_name`, `otel_scope_version` and `otel_scope_schema_url`."""
     without_type_suffix: bool | None = True
-    """Leave out suffixes such as `_total`."""
+    """Leave out suffixes such as `_total`. False brings those of units too."""
     without_units: bool | None = True
-    """Leave out suffixes such as `_seconds`."""
-    translation_strategy: str | None = None
-    """How names are made fit for Prometheus."""
+    """Leave out suffixes such as `_seconds`. False brings `_total` too."""
 
 
 class PullExporter(Settings):
@@ -186,10 +193,6 @@ class PullReader(Settings):
 
     exporter: PullExporter = Field(default_factory=PullExporter)
     """What serves the metrics."""
-    cardinality_limits: dict[str, Any] | None = None
-    """How many series a metric may have."""
-    producers: list[Any] | None = None
-    """Further sources of metrics."""
 
 
 class OtlpTarget(Settings):
@@ -241,10 +244,6 @@ class PeriodicReader(Settings):
     """Milliseconds between two sendings."""
     timeout: int | None = None
     """Milliseconds that one may take."""
-    cardinality_limits: dict[str, Any] | None = None
-    """How many series a metric may have."""
-    producers: list[Any] | None = None
-    """Further sources of metrics."""
 
 
 class MetricReader(Settings):
@@ -253,7 +252,7 @@ class MetricReader(Settings):
     pull: PullReader | None = None
     """Others ask for them."""
     periodic: PeriodicReader | None = None
-    """They are sent."""
+    """They are sent: not supported yet."""
 
     @property
     def is_empty(self) -> bool:
@@ -280,7 +279,7 @@ class MetricsSettings(Settings):
     readers: list[MetricReader] = Field(default_factory=_default_readers)
     """The ways out for them. Default: for Prometheus, on localhost:8888."""
     views: list[Any] = Field(default_factory=list)
-    """Changes to single metrics; only with level detailed."""
+    """Changes to single metrics; only with level detailed. Not supported yet."""
 
     @field_validator("level")
     @classmethod

@@ -10,11 +10,13 @@ it is left running. `stop` is safe without `start`, and is called once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 from otelingest.config.settings import ComponentId, Settings
+from otelingest.pipeline.errors import Partial
+from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Payload, Signal
 
 if TYPE_CHECKING:
@@ -27,15 +29,19 @@ ALL_SIGNALS = frozenset(Signal)
 class Consumer(Protocol):
     """Where telemetry goes next."""
 
-    async def consume(self, payload: Payload) -> None:
-        """Return once responsibility for the payload is taken; otherwise raise `Refused` or `Rejected`."""
+    async def consume(self, payload: Payload) -> Partial | None:
+        """Return once responsibility for the payload is taken; otherwise raise `Refused` or `Rejected`.
+
+        Returns a Partial when some of its items have certainly been left out.
+        """
 
 
 class Host(Protocol):
     """The collector, as its components see it."""
 
-    stop_deadline: float | None
-    """`loop.time()` by which everything must have stopped; None while nothing is being stopped."""
+    @property
+    def stop_deadline(self) -> float | None:
+        """`loop.time()` by which the component must have stopped; None while nothing is being stopped."""
 
     def extension(self, component_id: ComponentId) -> Any | None:
         """The started extension of that id, or None when `service.extensions` does not list it."""
@@ -65,9 +71,14 @@ class Env:
 
 
 class Component(Generic[S]):
-    """The common base. `Settings` of a subclass is the class that its YAML section is read into."""
+    """The common base. `Settings` of a subclass is the class that its YAML section is read into.
+
+    exclusive: whether what it holds (a port, a file, a lock) cannot be held by two at once. When the configuration is
+    read again and its settings have changed, the old one then stops before the new one starts.
+    """
 
     Settings: ClassVar[type[Settings]]
+    exclusive: ClassVar[bool] = False
 
     def __init__(self, settings: S, env: Env) -> None:
         self.settings = settings
@@ -80,17 +91,26 @@ class Component(Generic[S]):
     async def stop(self) -> None:
         """Hand on what is held, and end."""
 
+    def metrics(self) -> Iterable[Sample]:
+        """What it has measured, for the collector's own metrics. Called at every scrape: no work, no waiting."""
+        return ()
+
 
 class Extension(Component[S]):
     """Something beside the pipelines. Started before every pipeline, stopped after all of them."""
+
+    def pipelines_changed(self, ready: bool) -> None:
+        """All pipelines have started, or are about to be stopped."""
 
 
 class Receiver(Component[S]):
     """Takes telemetry in. One instance serves every pipeline that names it: `next[signal]` is where its data goes.
 
-    A signal that no pipeline takes from this receiver is not in `next`.
+    A signal that no pipeline takes from this receiver is not in `next`. When the configuration is read again, other
+    signals may be: look a signal up for each payload.
     """
 
+    exclusive: ClassVar[bool] = True
     signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
 
     def __init__(self, settings: S, env: Env, next: Mapping[Signal, Consumer]) -> None:
@@ -99,15 +119,19 @@ class Receiver(Component[S]):
 
 
 class Processor(Component[S]):
-    """Stands between receivers and exporters, one instance for each pipeline that names it."""
+    """Stands between receivers and exporters, one instance for each pipeline that names it.
 
+    counted: whether the collector's metrics count what comes in and goes out (it does not for `batch`).
+    """
+
+    counted: ClassVar[bool] = True
     signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
 
     def __init__(self, settings: S, env: Env, next: Consumer) -> None:
         super().__init__(settings, env)
         self.next = next
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         raise NotImplementedError
 
 
@@ -116,7 +140,7 @@ class Exporter(Component[S]):
 
     signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         raise NotImplementedError
 
 
@@ -133,5 +157,5 @@ class Connector(Component[S]):
         super().__init__(settings, env)
         self.next = next
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         raise NotImplementedError

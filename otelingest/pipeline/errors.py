@@ -1,6 +1,32 @@
-"""The three ways in which otelingest says no. They travel backwards along the path that the data travelled forwards."""
+"""The ways in which otelingest says no. They travel backwards along the path that the data travelled forwards:
+`Refused` and `Rejected` are raised, a `Partial` is what `consume` returns.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Taken, but for some items that the far end will never take: OTLP's partial success.
+
+    Who stands in between returns what its next component has returned; otherwise the sender hears of a full success.
+    rejected: how many items were left out; 0 with a message is a warning.
+    """
+
+    rejected: int
+    message: str = ""
+
+    @classmethod
+    def joined(cls, partials: Iterable[Partial | None]) -> Partial | None:
+        """What several branches that were handed the same items have said together."""
+        found = [partial for partial in partials if partial is not None]
+        if len(found) < 2:
+            return found[0] if found else None
+        text = "; ".join(dict.fromkeys(partial.message for partial in found if partial.message))
+        return cls(max(partial.rejected for partial in found), text)
 
 
 class ConsumeError(Exception):
@@ -11,12 +37,14 @@ class Refused(ConsumeError):
     """Not now: the sender keeps the data and may send the same again.
 
     `retry_after` is the wait in seconds that is asked of the sender, None when there is nothing to go by.
-    Receivers answer UNAVAILABLE / 503 (OpenTelemetry's `consumererror`: every error that is not permanent).
+    `code` is the google.rpc.Code that receivers answer with, where a far end has given one; else it is UNAVAILABLE
+    (14), and 503 by HTTP (OpenTelemetry's `consumererror`: every error that is not permanent).
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, code: int | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.code = code
 
 
 class Rejected(ConsumeError):

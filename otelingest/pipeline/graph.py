@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import graphlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline.component import Component, Consumer, Env
-from otelingest.pipeline.errors import ConfigError, Refused, Rejected
-from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.links import Meter, Slot, fan_out
+from otelingest.pipeline.metrics import INCOMING_ITEMS, OUTGOING_ITEMS, Sample
+from otelingest.pipeline.payload import Signal
 from otelingest.pipeline.registry import Kind
 
 Load = Callable[[Kind, str], "type[Any] | None"]
@@ -31,54 +34,84 @@ class MakeLog(Protocol):
     def __call__(self, kind: str, id: ComponentId, signal: Signal | None = None) -> Any: ...
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Node:
-    """A component in the graph, and the words that messages call it by."""
+    """A component in the graph, and the words that messages call it by.
+
+    make: makes the component once more, as it was made.
+    uses: the extensions that it has asked for at its start.
+    """
 
     kind: str
     id: ComponentId
+    make: Callable[[], Component[Any]]
     component: Component[Any]
+    uses: set[ComponentId] = field(default_factory=set)
 
 
-class FanOut:
-    """Hands one payload to several consumers. Payloads are immutable, so none of them needs a copy.
+@dataclass(frozen=True)
+class Passage:
+    """The counters before and behind one processor of one pipeline."""
 
-    Everyone is asked, even after someone has said no. If anyone can take it later, the answer is `Refused`:
-    the sender must send again, or that consumer's share is lost. A consumer that breaks has its exception raised
-    last, so that a bug in one branch costs the others nothing.
+    id: ComponentId
+    signal: Signal
+    incoming: Meter
+    outgoing: Meter
+
+    def samples(self, *, without: Collection[Meter] = ()) -> Iterator[Sample]:
+        """What they have counted. As upstream, nothing is shown before something has come."""
+        labels = {"processor": str(self.id), "otel_signal": str(self.signal)}
+        for instrument, meter in ((INCOMING_ITEMS, self.incoming), (OUTGOING_ITEMS, self.outgoing)):
+            if self.incoming.items and meter not in without:
+                yield Sample(instrument, meter.items, labels)
+
+
+class Graph:
+    """Components that are tied together.
+
+    nodes: in the order in which they are to start: whoever is handed data before whoever hands it.
+    passages: what is counted of processors.
+
+    Parts may have been taken from a graph that runs. Until `connect` is called, that one is as it was: data flows into
+    the new parts only then.
     """
 
-    def __init__(self, consumers: Sequence[Consumer]) -> None:
-        self._consumers = tuple(consumers)
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.passages: list[Passage] = []
+        self.ends: dict[ComponentId, Slot] = {}
+        self._parts: dict[tuple[Any, ...], tuple[tuple[Any, ...], Any]] = {}
+        self._targets: list[tuple[Slot, Consumer]] = []
+        self._outlets: list[tuple[dict[Signal, Consumer], dict[Signal, Consumer]]] = []
 
-    async def consume(self, payload: Payload) -> None:
-        errors: list[Exception] = []
-        for consumer in self._consumers:
-            try:
-                await consumer.consume(payload)
-            except Exception as error:
-                errors.append(error)
-        if errors:
-            raise _joined(errors)
+    def connect(self) -> None:
+        """Let data flow this way from now on."""
+        for slot, target in self._targets:
+            slot.target = target
+        for outlet, consumers in self._outlets:
+            for signal in outlet.keys() - consumers.keys():
+                del outlet[signal]
+            outlet.update(consumers)
 
+    @property
+    def meters(self) -> set[Meter]:
+        return {meter for passage in self.passages for meter in (passage.incoming, passage.outgoing)}
 
-def _joined(errors: Sequence[Exception]) -> Exception:
-    """The one answer that several consumers' errors make."""
-    text = "; ".join(dict.fromkeys(str(error) for error in errors))
-    refused = [error for error in errors if isinstance(error, Refused)]
-    if refused:
-        waits = [error.retry_after for error in refused if error.retry_after is not None]
-        return Refused(text, retry_after=max(waits, default=None))
-    for error in errors:
-        if not isinstance(error, Rejected):
-            return error
-    codes = {error.code for error in errors if isinstance(error, Rejected)}
-    return Rejected(text, code=codes.pop() if len(codes) == 1 else None)
+    def part(self, key: tuple[Any, ...], basis: tuple[Any, ...]) -> Any | None:
+        """What is there under that key, when it was made from the same."""
+        found = self._parts.get(key)
+        return found[1] if found is not None and found[0] == basis else None
 
+    def keep(self, key: tuple[Any, ...], basis: tuple[Any, ...], part: Any) -> None:
+        self._parts[key] = (basis, part)
 
-def fan_out(consumers: Sequence[Consumer]) -> Consumer:
-    """One consumer that stands for several."""
-    return consumers[0] if len(consumers) == 1 else FanOut(consumers)
+    def lead(self, slot: Slot, target: Consumer) -> None:
+        """Let a slot lead there once this graph is connected."""
+        self._targets.append((slot, target))
+
+    def open(self, outlet: dict[Signal, Consumer], consumers: dict[Signal, Consumer]) -> None:
+        """Let a receiver or connector hand on what these consumers take once this graph is connected."""
+        self._outlets.append((outlet, consumers))
 
 
 def build(
@@ -86,20 +119,25 @@ def build(
     settings: Mapping[Kind, Mapping[ComponentId, Settings]],
     load: Load,
     make_log: MakeLog,
-) -> list[Node]:
+    running: Graph | None = None,
+    stale: Collection[Node] = (),
+) -> Graph:
     """Make the components that `pipelines` names and tie them together. Starts nothing.
 
-    They come in the order in which they are to start: whoever is handed data before whoever hands it.
-
     pipelines: by id, which has a `signal` and prints as `signal[/name]`.
+    running: a graph of which everything is taken over whose settings and place are still the same, but for `stale`.
     Raises ConfigError, with the collector's texts, for a component that does not support a signal, a connector that
     leads nowhere, a cycle, and whatever a component's own constructor finds wrong.
     """
-    return _Builder(pipelines, settings, load, make_log).build()
+    return _Builder(pipelines, settings, load, make_log, running or Graph(), stale).build()
 
 
 class _Builder:
-    """Makes components from the far end backwards, so that each is given what stands behind it."""
+    """Makes components from the far end backwards, so that each is given what stands behind it.
+
+    A part is made anew when what it is made from (its `basis`) has changed: a component's settings, and for a processor
+    what stands behind it. Exporters and the entries of pipelines stand in slots, so that what is before them can stay.
+    """
 
     def __init__(
         self,
@@ -107,67 +145,127 @@ class _Builder:
         settings: Mapping[Kind, Mapping[ComponentId, Settings]],
         load: Load,
         make_log: MakeLog,
+        running: Graph,
+        stale: Collection[Node],
     ) -> None:
         self._pipelines = pipelines
         self._settings = settings
         self._load = load
         self._make_log = make_log
-        self._nodes: list[Node] = []
-        self._ends: dict[ComponentId, Consumer] = {}
+        self._running = running
+        self._stale = stale
+        self._graph = Graph()
         self._entries: dict[Any, Consumer] = {}
 
-    def build(self) -> list[Node]:
+    def build(self) -> Graph:
         self._check_connectors()
         for pipeline_id in self._downstream_first():
             self._build_pipeline(pipeline_id)
         for receiver_id in self._used("receivers"):
             if not self._is_connector(receiver_id):
-                signals = self._signals("receivers", receiver_id)
-                self._make("receivers", receiver_id, signals, self._next(receiver_id))
-        return self._nodes
+                self._source("receivers", receiver_id, self._signals("receivers", receiver_id))
+        return self._graph
+
+    def _part(self, key: tuple[Any, ...], basis: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What the running graph has under that key if it is made from the same, else a new one."""
+        part = self._running.part(key, basis)
+        if part is None or part in self._stale:
+            part = make()
+        self._graph.keep(key, basis, part)
+        return part
 
     def _build_pipeline(self, pipeline_id: Any) -> None:
         pipeline = self._pipelines[pipeline_id]
-        consumer = fan_out([self._end(exporter_id) for exporter_id in dict.fromkeys(pipeline.exporters)])
+        ends = [self._end(exporter_id) for exporter_id in dict.fromkeys(pipeline.exporters)]
+        consumer = self._fan_out(("behind", pipeline_id), ends)
+        signals = frozenset({Signal(pipeline_id.signal)})
         for processor_id in reversed(pipeline.processors):
-            signals = frozenset({Signal(pipeline_id.signal)})
-            consumer = self._make("processors", processor_id, signals, consumer, pipeline=pipeline_id)
+            consumer = self._processor(pipeline_id, processor_id, signals, consumer)
         self._entries[pipeline_id] = consumer
 
-    def _end(self, exporter_id: ComponentId) -> Consumer:
-        """What stands at the end of a pipeline: an exporter, or a connector to pipelines that are made already."""
-        if exporter_id not in self._ends:
-            signals = self._signals("exporters", exporter_id)
-            self._ends[exporter_id] = (
-                self._make("connectors", exporter_id, signals, self._next(exporter_id))
-                if self._is_connector(exporter_id)
-                else self._make("exporters", exporter_id, signals)
-            )
-        return self._ends[exporter_id]
+    def _processor(
+        self, pipeline_id: Any, processor_id: ComponentId, signals: frozenset[Signal], next: Consumer
+    ) -> Consumer:
+        place = (pipeline_id, processor_id)
+        outgoing: Meter = self._part(("outgoing", *place), (id(next),), lambda: Meter(next))
+        node = self._node("processors", processor_id, (id(outgoing),), signals, outgoing, pipeline=pipeline_id)
+        processor: Any = node.component
+        incoming: Meter = self._part(("incoming", *place), (id(processor),), lambda: Meter(processor))
+        if processor.counted:
+            (signal,) = signals
+            self._graph.passages.append(Passage(processor_id, signal, incoming, outgoing))
+        return incoming
 
-    def _next(self, receiver_id: ComponentId) -> dict[Signal, Consumer]:
-        """Where the data of a receiver, or of a connector, goes: by signal."""
+    def _end(self, exporter_id: ComponentId) -> Slot:
+        """What stands at the end of a pipeline: an exporter, or a connector to pipelines that are made already."""
+        if exporter_id not in self._graph.ends:
+            signals = self._signals("exporters", exporter_id)
+            if self._is_connector(exporter_id):
+                component = self._source("connectors", exporter_id, signals)
+            else:
+                component = self._node("exporters", exporter_id, (signals,), signals).component
+            slot: Slot = self._part(("end", exporter_id), (), lambda: Slot(component))
+            self._graph.lead(slot, component)
+            self._graph.ends[exporter_id] = slot
+        return self._graph.ends[exporter_id]
+
+    def _source(self, kind: Kind, source_id: ComponentId, signals: frozenset[Signal]) -> Any:
+        """A receiver or connector, and where its data goes."""
         entries: dict[Signal, list[Consumer]] = {}
         for pipeline_id, pipeline in self._pipelines.items():
-            if receiver_id in pipeline.receivers:
+            if source_id in pipeline.receivers:
                 entries.setdefault(Signal(pipeline_id.signal), []).append(self._entries[pipeline_id])
-        return {signal: fan_out(consumers) for signal, consumers in entries.items()}
+        slots: dict[Signal, Consumer] = {}
+        for signal, consumers in entries.items():
+            target = self._fan_out(("before", source_id, signal), consumers)
+            slot: Slot = self._part(("out of", source_id, signal), (), functools.partial(Slot, target))
+            self._graph.lead(slot, target)
+            slots[signal] = slot
+        outlet: dict[Signal, Consumer] = self._part(("outlet", source_id), (), lambda: dict(slots))
+        self._graph.open(outlet, slots)
+        return self._node(kind, source_id, (id(outlet),), signals, outlet).component
 
-    def _make(self, kind: Kind, id: ComponentId, signals: frozenset[Signal], *next: Any, pipeline: Any = None) -> Any:
+    def _fan_out(self, key: tuple[Any, ...], consumers: Sequence[Consumer]) -> Consumer:
+        made: Consumer = self._part(key, tuple(map(id, consumers)), lambda: fan_out(consumers))
+        return made
+
+    def _node(
+        self,
+        kind: Kind,
+        component_id: ComponentId,
+        basis: tuple[Any, ...],
+        signals: frozenset[Signal],
+        *next: Any,
+        pipeline: Any = None,
+    ) -> Node:
+        """A component, made from its settings and from `basis`."""
+        node: Node = self._part(
+            (kind, component_id, pipeline),
+            (self._settings[kind][component_id], *basis),
+            lambda: self._make(kind, component_id, signals, *next, pipeline=pipeline),
+        )
+        self._graph.nodes.append(node)
+        return node
+
+    def _make(self, kind: Kind, id: ComponentId, signals: frozenset[Signal], *next: Any, pipeline: Any = None) -> Node:
         singular = kind[:-1]
         component = self._class(kind, id)
         # A receiver's log lines do not name a signal, as it serves all of them.
         (only,) = signals if len(signals) == 1 and kind != "receivers" else (None,)
+        settings, log = self._settings[kind][id], self._make_log(singular, id, only)
+
+        def make() -> Component[Any]:
+            made: Component[Any] = component(settings, Env(id, log, signals), *next)
+            return made
+
         try:
             if kind != "connectors" and not signals <= component.signals:
                 raise ConfigError("telemetry type is not supported")
-            made = component(self._settings[kind][id], Env(id, self._make_log(singular, id, only), signals), *next)
+            return Node(singular, id, make, make())
         except ConfigError as error:
             unsupported = sorted(signals - getattr(component, "signals", signals)) or sorted(signals)
             where = f', in pipeline "{pipeline}"' if pipeline is not None else f' for data type "{unsupported[0]}"'
             raise ConfigError(f'failed to create "{id}" {singular}{where}: {error}') from error
-        self._nodes.append(Node(singular, id, made))
-        return made
 
     def _class(self, kind: Kind, id: ComponentId) -> type[Any]:
         component = self._load(kind, id.type)

@@ -19,6 +19,7 @@ from otelingest.codec.types import Malformed
 from otelingest.config.settings import Duration, Naming, Problem, Settings, Uint32
 from otelingest.pipeline.component import Consumer, Env, Host, Processor
 from otelingest.pipeline.errors import Refused, Rejected
+from otelingest.pipeline.metrics import BYTES_BOUNDS, SIZE_BOUNDS, Histogram, Instrument, Level, Sample
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context, Payload
 
 _ENOUGH_BYTES = 32 << 20
@@ -34,6 +35,43 @@ _IDLE = 60.0
 """Seconds after which a group that nothing comes for is forgotten, and no longer counts as a combination."""
 _LARGE_CHUNK = 1 << 18
 """Cutting more bytes than this takes long enough to be worth a thread."""
+
+_SCOPE = "go.opentelemetry.io/collector/processor/batchprocessor"
+_BY_SIZE = Instrument(
+    "otelcol_processor_batch_batch_size_trigger_send",
+    "counter",
+    "Batches that went out as they were full.",
+    "",
+    _SCOPE,
+    Level.NORMAL,
+)
+_BY_TIMEOUT = Instrument(
+    "otelcol_processor_batch_timeout_trigger_send",
+    "counter",
+    "Batches that went out because of their age.",
+    "",
+    _SCOPE,
+    Level.NORMAL,
+)
+_GROUPS = Instrument(
+    "otelcol_processor_batch_metadata_cardinality",
+    "gauge",
+    "Combinations of metadata values in use.",
+    "",
+    _SCOPE,
+    Level.NORMAL,
+)
+_SIZES = Instrument(
+    "otelcol_processor_batch_batch_send_size", "histogram", "Items in each batch.", "", _SCOPE, Level.NORMAL
+)
+_SIZES_BYTES = Instrument(
+    "otelcol_processor_batch_batch_send_size_bytes",
+    "histogram",
+    "Bytes in each batch.",
+    "bytes",
+    _SCOPE,
+    Level.DETAILED,
+)
 
 GroupKey = tuple[tuple[str, ...] | None, ...]
 """The values of each metadata key; None where a request lacks it, which differs from an empty value."""
@@ -73,16 +111,21 @@ class BatchProcessor(Processor[BatchSettings]):
     """Keeps one group of pending data for each combination of metadata values."""
 
     Settings = BatchSettings
+    counted: ClassVar[bool] = False
 
     def __init__(self, settings: BatchSettings, env: Env, next: Consumer) -> None:
         super().__init__(settings, env, next)
         self._keys = tuple(key.lower() for key in settings.metadata_keys)
         self._groups: dict[GroupKey, _Group] = {}
+        self.counters = _Counters()
         self._host: Host | None = None
         self._stopping = False
 
     async def start(self, host: Host) -> None:
         self._host = host
+
+    def metrics(self) -> Iterator[Sample]:
+        return self.counters.samples(len(self._groups) if self._keys else 1)
 
     async def consume(self, payload: Payload) -> None:
         """Return once the payload is appended. Raises Refused while too much waits, Rejected for one group too many."""
@@ -122,12 +165,43 @@ class BatchProcessor(Processor[BatchSettings]):
         return None if deadline is None else max(0.0, deadline - asyncio.get_running_loop().time())
 
 
+class _Counters:
+    """What has become of batches, for the collector's own metrics."""
+
+    def __init__(self) -> None:
+        self._by_size = 0
+        self._by_timeout = 0
+        self._sizes = Histogram(SIZE_BOUNDS)
+        self._sizes_bytes = Histogram(BYTES_BOUNDS)
+
+    def add(self, batch: Payload, *, full: bool) -> None:
+        """A batch goes out. full: because there is enough, not because of its age."""
+        if full:
+            self._by_size += 1
+        else:
+            self._by_timeout += 1
+        self._sizes.add(batch.items)
+        self._sizes_bytes.add(batch.size)
+
+    def samples(self, groups: int) -> Iterator[Sample]:
+        """As upstream, a series begins when it has something to tell."""
+        if self._by_size:
+            yield Sample(_BY_SIZE, self._by_size)
+        if self._by_timeout:
+            yield Sample(_BY_TIMEOUT, self._by_timeout)
+        if self._by_size or self._by_timeout:
+            yield Sample(_SIZES, self._sizes)
+            yield Sample(_SIZES_BYTES, self._sizes_bytes)
+        yield Sample(_GROUPS, groups)
+
+
 class _Group:
     """What waits under one context, and the task that hands it on, one batch after the other."""
 
     def __init__(self, processor: BatchProcessor, context: Context, forget: Callable[[], object]) -> None:
         settings = processor.settings
         self._next = processor.next
+        self._counters = processor.counters
         self._log = processor.log
         self._context = context
         self._forget = forget
@@ -206,6 +280,8 @@ class _Group:
         self._room.set()
         if batch is not None:
             self._in_delivery = batch.items
+            full = self._at_once or batch.items >= self._size or batch.size >= _ENOUGH_BYTES
+            self._counters.add(batch, full=full)
             await self._deliver(batch)
             self._in_delivery = 0
 

@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 def test_a_data_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("")
     message = fails(engine_config(tmp_path / "data"), tmp_path)
-    assert 'failed to start "embedded_clickhouse" extension' in message
+    assert "Error: failed to start extensions: " in message
     assert str(tmp_path / "data") in message
 
 

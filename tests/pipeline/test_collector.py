@@ -169,7 +169,8 @@ async def test_components_see_the_deadline_while_they_are_stopped() -> None:
     async def look(self: Any) -> None:
         seen.append(self.host.stop_deadline)
 
-    made._nodes[0].component.stop = look.__get__(made._nodes[0].component)  # type: ignore[method-assign]
+    exporter = made.system.graph.nodes[0].component
+    exporter.stop = look.__get__(exporter)  # type: ignore[method-assign]
     before = asyncio.get_running_loop().time()
     await asyncio.gather(made.run(), stop_soon())
     assert seen[0] is not None
@@ -184,10 +185,10 @@ def test_shared_objects_are_made_once_for_equal_keys() -> None:
 
 def test_components_find_the_extensions_in_use() -> None:
     made = collector()
-    assert isinstance(made.extension(ComponentId("aside")), Aside)
-    assert made.extension(ComponentId("other")) is None
+    assert isinstance(made.extensions()[ComponentId("aside")], Aside)
+    assert ComponentId("other") not in made.extensions()
 
 
 def test_env_of_an_exporter_names_the_signals_that_reach_it() -> None:
-    env: Env = collector()._nodes[0].component.env
+    env: Env = collector().system.graph.nodes[0].component.env
     assert {str(s) for s in env.signals} == {"traces"}

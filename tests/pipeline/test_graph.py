@@ -9,8 +9,9 @@ import structlog
 
 from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline.component import Connector, Env, Exporter, Processor, Receiver
-from otelingest.pipeline.errors import ConfigError, Refused, Rejected
-from otelingest.pipeline.graph import FanOut, build
+from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
+from otelingest.pipeline.graph import build
+from otelingest.pipeline.links import FanOut
 from otelingest.pipeline.payload import Payload, Signal
 
 
@@ -89,7 +90,7 @@ def built(pipelines: dict[str, tuple[str, str, str]], *, connectors: str = "") -
             ids[kind].update({id: Nothing() for id in part if id not in ids["connectors"]})
         table[PipelineName(*name.split("/"))] = Pipeline(*lists)
     nodes = build(table, ids, lambda kind, type: CLASSES.get(type), lambda *a: structlog.get_logger())
-    return {f"{node.kind} {node.id}": node.component for node in nodes}
+    return {f"{node.kind} {node.id}": node.component for node in nodes.nodes}
 
 
 def traces(text: bytes = b"") -> Payload:
@@ -173,14 +174,16 @@ def test_what_cannot_be_built_is_said_in_the_collectors_words(pipelines: dict[st
 class Says:
     """A consumer that answers what it was told to."""
 
-    def __init__(self, error: Exception | None = None) -> None:
+    def __init__(self, error: Exception | None = None, partial: Partial | None = None) -> None:
         self.error = error
+        self.partial = partial
         self.asked = 0
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         self.asked += 1
         if self.error:
             raise self.error
+        return self.partial
 
 
 async def test_fan_out_asks_everyone_even_after_a_refusal() -> None:
@@ -201,6 +204,22 @@ async def test_fan_out_keeps_the_code_of_a_rejection() -> None:
     with pytest.raises(Rejected) as caught:
         await FanOut([Says(), Says(Rejected("bad", code=3))]).consume(traces())
     assert caught.value.code == 3
+
+
+async def test_fan_out_keeps_the_code_of_refusals_that_agree() -> None:
+    for codes, expected in (((8, 8), 8), ((8, None), None)):
+        with pytest.raises(Refused) as caught:
+            await FanOut([Says(Refused("x", code=code)) for code in codes]).consume(traces())
+        assert caught.value.code == expected
+
+
+async def test_fan_out_hands_back_what_was_left_out() -> None:
+    assert await FanOut([Says(), Says()]).consume(traces()) is None
+    assert await FanOut([Says(), Says(partial=Partial(2, "a"))]).consume(traces()) == Partial(2, "a")
+    both = [Says(partial=Partial(2, "a")), Says(partial=Partial(3, "b"))]
+    assert await FanOut(both).consume(traces()) == Partial(3, "a; b")  # they were handed the same items
+    with pytest.raises(Refused):
+        await FanOut([*both, Says(Refused("full"))]).consume(traces())
 
 
 async def test_a_bug_in_one_branch_costs_the_others_nothing() -> None:

@@ -37,16 +37,25 @@ def free_ports(count: int) -> list[int]:
 
 
 class CollectorProcess:
-    """`python -m otelingest --config FILE`, with its log read as it comes."""
+    """`python -m otelingest --config FILE`, with its log read as it comes.
+
+    metrics: whether it serves its own metrics as the configuration says; else not at all, as the default port is one.
+    """
 
     def __init__(
-        self, config: str, folder: Path, *, args: tuple[str, ...] = (), env: Mapping[str, str] | None = None
+        self,
+        config: str,
+        folder: Path,
+        *,
+        args: tuple[str, ...] = (),
+        env: Mapping[str, str] | None = None,
+        metrics: bool = False,
     ) -> None:
         self.folder = folder
         self.config_path = folder / "config.yaml"
         self.config_path.write_text(config)
         self.lines: list[str] = []
-        self._args = args
+        self._args = args if metrics else (*args, "--set", "service.telemetry.metrics.level=none")
         self._env = env or {}
         self._new: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.process: subprocess.Popen[str] | None = None

@@ -10,6 +10,7 @@ from otelingest.config.settings import Duration, Naming, Problem, Settings, Uint
 from otelingest.machine import total_memory
 from otelingest.pipeline.component import Consumer, Env, Host, Processor
 from otelingest.pipeline.errors import ConfigError, Partial, Refused
+from otelingest.pipeline.metrics import Sample, items
 from otelingest.pipeline.payload import Payload
 from otelingest.processors.memory_limiter.limiter import MIB, Interval, Limits, MemoryLimiter
 from otelingest.processors.memory_limiter.readings import process_memory
@@ -120,6 +121,12 @@ class MemoryLimiterProcessor(Processor[MemoryLimiterSettings]):
         self.refused = 0
         self._limiter: MemoryLimiter | None = None
         self._reserved = 0
+
+    def metrics(self) -> Iterator[Sample]:
+        (signal,) = self.env.signals
+        for outcome, value in (("accepted", self.accepted), ("refused", self.refused)):
+            if value:
+                yield Sample(items("processor_memory_limiter", outcome, signal), value)
 
     async def start(self, host: Host) -> None:
         """Raises ConfigError when a percentage is asked for and the total cannot be found out."""

@@ -13,8 +13,6 @@ import gc
 import sys
 from collections.abc import Callable
 
-import psutil
-
 _BLOCK_BYTES = 96
 """The size of an average small object of Python's (measured: 59 for nested containers), rounded up to be safe."""
 _PROBE_BYTES = 1 << 20
@@ -35,6 +33,8 @@ class ProcessMemory:
     """The memory of this process. What it uses at construction is taken to be what it needs."""
 
     def __init__(self) -> None:
+        import psutil  # takes long to load: only who limits pays
+
         self._process = psutil.Process()
         self._trim, heap = _libc()
         self._heap = heap if heap is not None and _serves_python(heap) else None

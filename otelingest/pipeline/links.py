@@ -1,0 +1,106 @@
+"""What stands between components: places that can be switched while data flows, counters, and fan-out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from otelingest.pipeline.component import Consumer
+from otelingest.pipeline.errors import Partial, Refused, Rejected
+from otelingest.pipeline.payload import Payload
+
+Taken = Coroutine[Any, Any, Partial | None]
+
+
+class Slot:
+    """A place for a consumer, which may be exchanged: components keep what they were given, and it must not go stale.
+
+    While a slot is held, payloads wait in front of it.
+    """
+
+    __slots__ = ("_free", "target")
+
+    def __init__(self, target: Consumer) -> None:
+        self.target = target
+        self._free: asyncio.Event | None = None
+
+    def consume(self, payload: Payload) -> Taken:
+        if self._free is not None:
+            return self._wait(self._free, payload)
+        return self.target.consume(payload)
+
+    async def _wait(self, free: asyncio.Event, payload: Payload) -> Partial | None:
+        await free.wait()
+        return await self.target.consume(payload)
+
+    def hold(self) -> None:
+        if self._free is None:
+            self._free = asyncio.Event()
+
+    def release(self) -> None:
+        if self._free is not None:
+            self._free.set()
+            self._free = None
+
+
+class Meter:
+    """Counts the items that pass from one component to the next."""
+
+    __slots__ = ("_next", "items")
+
+    def __init__(self, next: Consumer) -> None:
+        self._next = next
+        self.items = 0
+
+    def consume(self, payload: Payload) -> Taken:
+        self.items += payload.items
+        return self._next.consume(payload)
+
+
+class FanOut:
+    """Hands one payload to several consumers. Payloads are immutable, so none of them needs a copy.
+
+    Everyone is asked, even after someone has said no. If anyone can take it later, the answer is `Refused`:
+    the sender must send again, or that consumer's share is lost. A consumer that breaks has its exception raised
+    last, so that a bug in one branch costs the others nothing.
+    """
+
+    def __init__(self, consumers: Sequence[Consumer]) -> None:
+        self._consumers = tuple(consumers)
+
+    async def consume(self, payload: Payload) -> Partial | None:
+        errors: list[Exception] = []
+        partials: list[Partial | None] = []
+        for consumer in self._consumers:
+            try:
+                partials.append(await consumer.consume(payload))
+            except Exception as error:
+                errors.append(error)
+        if errors:
+            raise _joined(errors)
+        return Partial.joined(partials)
+
+
+def _joined(errors: Sequence[Exception]) -> Exception:
+    """The one answer that several consumers' errors make."""
+    text = "; ".join(dict.fromkeys(str(error) for error in errors))
+    refused = [error for error in errors if isinstance(error, Refused)]
+    if refused:
+        waits = [error.retry_after for error in refused if error.retry_after is not None]
+        return Refused(text, retry_after=max(waits, default=None), code=_one_code(refused))
+    for error in errors:
+        if not isinstance(error, Rejected):
+            return error
+    return Rejected(text, code=_one_code([error for error in errors if isinstance(error, Rejected)]))
+
+
+def _one_code(errors: Sequence[Refused | Rejected]) -> int | None:
+    """The code that all of them have; None when they differ."""
+    codes = {error.code for error in errors}
+    return codes.pop() if len(codes) == 1 else None
+
+
+def fan_out(consumers: Sequence[Consumer]) -> Consumer:
+    """One consumer that stands for several."""
+    return consumers[0] if len(consumers) == 1 else FanOut(consumers)

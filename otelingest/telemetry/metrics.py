@@ -1,0 +1,115 @@
+"""Serves the collector's own metrics, as `service.telemetry.metrics` asks for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from otelingest.config.service import MetricReader, MetricsSettings, PrometheusReader
+from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.metrics import Level, Totals
+from otelingest.telemetry import process
+from otelingest.telemetry.exposition import CONTENT_TYPE, Exposition
+
+if TYPE_CHECKING:
+    from otelingest.net.http import Request, Response
+    from otelingest.net.http_server import HttpServer
+
+PATH = b"/metrics"
+_FAILED = "failed to create meter provider: "
+
+
+def check_metrics(settings: MetricsSettings) -> None:
+    """Raises ConfigError for readers that lead nowhere, or to where we cannot send."""
+    if Level[settings.level.upper()] == Level.NONE:
+        return
+    if settings.views:
+        raise ConfigError(f"{_FAILED}`views` are not supported yet")
+    for reader in settings.readers:
+        _check(reader)
+
+
+def _check(reader: MetricReader) -> None:
+    if reader.is_empty:
+        raise ConfigError(f"{_FAILED}no valid metric reader")
+    if reader.periodic is not None:
+        raise ConfigError(f"{_FAILED}sending the collector's own metrics (`periodic`) is not supported yet; use `pull`")
+    prometheus = _prometheus(reader)
+    if prometheus.host is None:
+        raise ConfigError(f"{_FAILED}host must be specified")
+    if prometheus.port is None:
+        raise ConfigError(f"{_FAILED}port must be specified")
+
+
+def _prometheus(reader: MetricReader) -> PrometheusReader:
+    assert reader.pull is not None
+    assert reader.pull.exporter.prometheus is not None
+    return reader.pull.exporter.prometheus
+
+
+class Metrics:
+    """One endpoint for each reader.
+
+    totals: what the components have measured.
+    resource: attributes of this process.
+    """
+
+    def __init__(self, totals: Callable[[], Totals], resource: Mapping[str, Any], log: Any) -> None:
+        self._totals = totals
+        self._resource = resource
+        self._log = log
+        self._level = Level.NONE
+        self.servers: dict[tuple[str, int], HttpServer] = {}
+        self._expositions: dict[tuple[str, int], Exposition] = {}
+
+    async def apply(self, settings: MetricsSettings) -> None:
+        """Serve by these settings from now on. Endpoints that are served already stay open. Raises ConfigError."""
+        check_metrics(settings)
+        level = Level[settings.level.upper()]
+        readers = [_prometheus(reader) for reader in settings.readers] if level else []
+        if not readers:
+            self._log.info("Internal metrics telemetry disabled")
+        wanted = [(str(reader.host), int(reader.port or 0)) for reader in readers]
+        for address in [address for address in self.servers if address not in wanted]:
+            await self._close(address, None)
+        fresh = [address for address in wanted if address not in self.servers]
+        for address, reader in zip(wanted, readers, strict=True):
+            if address in fresh or wanted.count(address) > 1:
+                await self._open(address)  # the second of two equal ones finds the port taken, and says so
+            self._expositions[address] = Exposition(reader, self._resource)
+        self._level = level
+
+    async def stop(self) -> None:
+        """Close all endpoints, at once: what they tell changes no more."""
+        for address in list(self.servers):
+            await self._close(address, asyncio.get_running_loop().time() + 0.2)
+
+    async def _open(self, address: tuple[str, int]) -> None:
+        from otelingest.net.http_server import HttpServer
+        from otelingest.net.http_settings import HttpServerSettings
+        from otelingest.net.plain_app import PlainApp
+
+        host, port = address
+        endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        app = PlainApp(lambda request: self._respond(request, address))
+        server = HttpServer(HttpServerSettings(endpoint=endpoint), app, self._log)
+        try:
+            await server.start()
+        except ConfigError as error:
+            raise ConfigError(f"{_FAILED}binding address {endpoint} for Prometheus exporter: {error}") from error
+        self.servers[address] = server
+
+    def _respond(self, request: Request, address: tuple[str, int]) -> Response:
+        from otelingest.net.http import Response
+        from otelingest.net.plain_app import NOT_FOUND, path_of
+
+        if path_of(request) != PATH:
+            return NOT_FOUND
+        totals = self._totals()
+        totals.add(process.samples())
+        return Response(200, CONTENT_TYPE, self._expositions[address].render(totals, self._level))
+
+    async def _close(self, address: tuple[str, int], deadline: float | None) -> None:
+        self._expositions.pop(address, None)
+        await self.servers.pop(address).stop(deadline)
