@@ -12,11 +12,11 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
+from otelingest.config.patterns import Pattern
 from otelingest.config.settings import Settings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import Context
 from otelingest.processors.attribute_values import CONVERSIONS, from_yaml, hash_in_place
-from otelingest.processors.patterns import Pattern
 
 Attributes = Any
 """A repeated field of `KeyValue`, which the caller owns."""

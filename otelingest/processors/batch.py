@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from otelingest.codec.splitting import split
+from otelingest.codec import split
 from otelingest.codec.types import Malformed
 from otelingest.config.settings import Duration, Naming, Problem, Settings, Uint32
 from otelingest.pipeline.component import Consumer, Env, Host, Processor

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from otelingest.codec.values import value_text
+from otelingest.config.patterns import Pattern
 from otelingest.config.settings import Integer, Settings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import Signal
 from otelingest.processors.attribute_actions import find
 from otelingest.processors.attribute_values import from_yaml, same, type_name
-from otelingest.processors.patterns import Pattern
 
 Matcher = Callable[[Any, Any, Any], bool]
 """Asked with an item (span, log record or metric), its scope and its resource."""
@@ -244,12 +244,13 @@ def _library(match_type: str, library: LibrarySettings) -> Matcher:
 
 def _attribute(what: str, match_type: str, wanted: AttributeSettings) -> Callable[[Any], bool]:
     try:
-        return _attribute_test(match_type, wanted)
+        return attribute_test(match_type, wanted)
     except ValueError as error:
         raise ValueError(f"error creating {what} filters: {error}") from None
 
 
-def _attribute_test(match_type: str, wanted: AttributeSettings) -> Callable[[Any], bool]:
+def attribute_test(match_type: str, wanted: AttributeSettings) -> Callable[[Any], bool]:
+    """Whether a list of attributes has the wanted one. Raises ValueError."""
     key = wanted.key
     if not key:
         raise ValueError("can't have empty key in the list of attributes")

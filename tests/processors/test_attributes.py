@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import struct
-import time
 from typing import Any
 
 import pytest
 
+from otelingest.config.patterns import Pattern
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Signal
 from otelingest.processors.attribute_actions import Actions, ActionSettings
 from otelingest.processors.attribute_values import from_yaml, same, to_double, to_int
 from otelingest.processors.attributes import AttributesProcessor
-from otelingest.processors.patterns import Pattern
 from tests.processors.support import Log, Sink, make_env, make_settings, payload, spans
 
 
@@ -297,9 +296,7 @@ def test_properties_without_effect_on_metrics_are_told() -> None:
 
 def test_no_text_makes_a_pattern_run_away() -> None:
     pattern = Pattern("^(a+)+$")
-    began = time.perf_counter()
-    assert not pattern.matches("a" * 100_000 + "b")
-    assert time.perf_counter() - began < 1
+    assert not pattern.matches("a" * 100_000 + "b")  # a backtracking engine would not come back
 
 
 def test_patterns_are_gos() -> None:

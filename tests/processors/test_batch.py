@@ -139,7 +139,7 @@ async def test_a_small_batch_goes_out_after_the_timeout(make: Make, sink: Sink) 
     await processor.consume(spans(3))
     assert sink.payloads == []
     await until(lambda: sink.payloads)
-    assert 0.08 < time.monotonic() - began < 0.5
+    assert time.monotonic() - began > 0.08
     assert sink.sizes == [5]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -42,6 +43,20 @@ class Counters:
     tried: bool = False
     sizes: Histogram = field(default_factory=lambda: Histogram(SIZE_BOUNDS))
     sizes_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES_BOUNDS))
+
+    @contextlib.contextmanager
+    def attempt(self, items: int) -> Iterator[None]:
+        """Count what is done within: items that have arrived unless it raises."""
+        self.in_flight += 1
+        try:
+            yield
+        except BaseException:
+            self.send_failed += items
+            raise
+        finally:
+            self.in_flight -= 1
+            self.tried = True
+        self.sent += items
 
     def offered(self, payload: Payload) -> None:
         """The queue is handed a payload."""

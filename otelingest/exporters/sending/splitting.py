@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from otelingest.codec.splitting import split as split_request
+from otelingest.codec import split as split_request
 from otelingest.pipeline.payload import Payload
 
 

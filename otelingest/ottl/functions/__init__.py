@@ -1,0 +1,1 @@
+"""OTTL's functions: editors, which change telemetry, and converters, which compute values."""

@@ -1,0 +1,153 @@
+"""Converters of text. Positions and lengths count bytes, as in Go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from otelingest.ottl.errors import OttlError, StatementError
+from otelingest.ottl.expressions import Expression
+from otelingest.ottl.functions.kinds import (
+    ANYTHINGS,
+    INT,
+    STRING,
+    TEXTS_OF_ANY,
+    WRITTEN_BOOL,
+    WRITTEN_STRING,
+)
+from otelingest.ottl.functions.printing import sprintf
+from otelingest.ottl.functions.registry import building, converter
+from otelingest.ottl.item import Item
+
+_CONTINUATION = 0xC0
+_CONTINUES = 0x80
+
+
+def cut(data: bytes, start: int, end: int, *, safe: bool) -> str:
+    """`data[start:end]` as text. safe: without the characters that would be cut in two; else those become U+FFFD."""
+    if safe:
+        while start < end and start < len(data) and data[start] & _CONTINUATION == _CONTINUES:
+            start += 1
+        while end > start and end < len(data) and data[end] & _CONTINUATION == _CONTINUES:
+            end -= 1
+    return data[start:end].decode("utf-8", "replace")
+
+
+@converter("Concat", ("vals", TEXTS_OF_ANY), ("delimiter", STRING))
+def _concat(texts: list[str | None], delimiter: str) -> str:
+    return delimiter.join(["<nil>" if text is None else text for text in texts])
+
+
+@converter("Substring", ("target", STRING), ("start", INT), ("length", INT), ("utf8_safe", WRITTEN_BOOL, False))
+def _substring(text: str, start: int, length: int, safe: bool) -> str:
+    if start < 0:
+        raise OttlError(f"invalid start for substring function, {start} cannot be negative")
+    if length <= 0:
+        raise OttlError(f"invalid length for substring function, {length} cannot be negative or zero")
+    data = text.encode("utf-8", "replace")
+    if start + length > len(data):
+        raise OttlError(
+            f"invalid range for substring function, start({start})+length({length}) cannot be greater than the length "
+            f"of target string({len(data)})"
+        )
+    return cut(data, start, start + length, safe=safe)
+
+
+@converter("Trim", ("target", STRING), ("replacement", WRITTEN_STRING, " "))
+def _trim(text: str, characters: str) -> str:
+    return text.strip(characters) if characters else text
+
+
+@converter("TrimPrefix", ("target", STRING), ("prefix", STRING))
+def _trim_prefix(text: str, prefix: str) -> str:
+    return text.removeprefix(prefix)
+
+
+@converter("TrimSuffix", ("target", STRING), ("suffix", STRING))
+def _trim_suffix(text: str, suffix: str) -> str:
+    return text.removesuffix(suffix)
+
+
+@converter("HasPrefix", ("target", STRING), ("prefix", STRING))
+def _has_prefix(text: str, prefix: str) -> bool:
+    return text.startswith(prefix)
+
+
+@converter("HasSuffix", ("target", STRING), ("suffix", STRING))
+def _has_suffix(text: str, suffix: str) -> bool:
+    return text.endswith(suffix)
+
+
+@converter("Format", ("format_string", STRING), ("format_args", ANYTHINGS))
+def _format(form: str, values: list[Any]) -> str:
+    return sprintf(form, values)
+
+
+# ---- cases
+
+
+def _upper(text: str) -> str:
+    """Character by character, as Go does it: `ß` stays."""
+    if text.isascii():
+        return text.upper()
+    return "".join([upper if len(upper := character.upper()) == 1 else character for character in text])
+
+
+def _lower(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    return "".join([lower if len(lower := character.lower()) == 1 else character for character in text])
+
+
+def _snake(text: str) -> str:
+    """`HelloWorld-2x` to `hello_world_2_x`: words begin at capitals, and at and behind digits."""
+    text = text.strip()
+    out: list[str] = []
+    for index, character in enumerate(text):
+        if character in " _-.":
+            out.append("_")
+            continue
+        if index and _begins_word(text[index - 1], character, text[index + 1 : index + 2]):
+            out.append("_")
+        out.append(character.lower() if character.isascii() else character)
+    return "".join(out)
+
+
+def _begins_word(before: str, character: str, following: str) -> bool:
+    if before.isdigit():
+        return character.isalpha()
+    if character.isdigit():
+        return before.isalpha()
+    if before.islower():
+        return character.isupper()
+    return before.isupper() and character.isupper() and following.islower()
+
+
+def _camel(text: str) -> str:
+    """`my_metric.name` to `MyMetricName`."""
+    out: list[str] = []
+    upper = True
+    for character in text.strip():
+        if character in " _-.":
+            upper = True
+            continue
+        out.append(character.upper() if upper and character.isascii() else character)
+        upper = character.isdigit()
+    return "".join(out)
+
+
+_CASES: dict[str, Callable[[str], str]] = {"lower": _lower, "upper": _upper, "snake": _snake, "camel": _camel}
+
+
+@building("ConvertCase", ("target", STRING), ("to_case", WRITTEN_STRING))
+def _convert_case(target: Expression, case: str) -> Callable[[Item], Any]:
+    if case not in _CASES:
+        raise StatementError(f"invalid case: {case}, allowed cases are: lower, upper, snake, camel")
+    get, convert = target.get, _CASES[case]
+    return lambda item: convert(get(item))
+
+
+converter("ToLowerCase", ("target", STRING))(_lower)
+converter("ToUpperCase", ("target", STRING))(_upper)
+converter("ToSnakeCase", ("target", STRING))(_snake)
+converter("ToCamelCase", ("target", STRING))(_camel)

@@ -1,0 +1,230 @@
+"""Compiled statements and conditions: what a component keeps, and runs for every item of a request."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from otelingest.config.types import go_quote
+from otelingest.ottl.compiler import Compiler
+from otelingest.ottl.contexts import BY_SIGNAL, CONTEXTS, Context
+from otelingest.ottl.errors import OttlError, StatementError
+from otelingest.ottl.expressions import Test
+from otelingest.ottl.folding import fold
+from otelingest.ottl.functions.registry import functions_for
+from otelingest.ottl.inference import infer, quoted
+from otelingest.ottl.item import EMPTY, Item
+from otelingest.ottl.parser import parse_condition, parse_statement
+from otelingest.ottl.tree import Condition, Literal, Path, Statement, walk
+from otelingest.ottl.walking import visitor
+
+Step = Callable[[Item], None]
+OnError = Callable[[str, str, Exception], None]
+"""Called with what failed (`failed to execute statement`), its text and why. It may raise."""
+
+FAILED_STATEMENT = "failed to execute statement"
+FAILED_CONDITION = "failed to eval condition"
+_parsed_statement = functools.lru_cache(maxsize=1 << 14)(parse_statement)
+_parsed_condition = functools.lru_cache(maxsize=1 << 12)(parse_condition)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A group of statements, in one context.
+
+    conditions: the statements run for items for which one of these holds, or for all where there is none.
+    steps: what is run, with its text. cache: what the cache holds before the first step.
+    only_resources: whether nothing but resources is read or written, so that nothing else need be decoded.
+    """
+
+    context: Context
+    conditions: Sequence[tuple[Test, str]]
+    steps: Sequence[tuple[Step, str]]
+    cache: dict[str, Any]
+    only_resources: bool
+
+    def run(self, signal: str, message: Any, on_error: OnError) -> None:
+        """Run for every item of a decoded request. Raises what `on_error` raises."""
+        visitor(self.context.name, signal)(message, Item(), self.for_item(on_error))
+
+    def for_item(self, on_error: OnError) -> Step:
+        """What runs the statements for one item. An error in a statement ends that statement."""
+        cache, steps, wanted = self.cache, self.steps, self._wanted if self.conditions else None
+
+        def run(item: Item) -> None:
+            item.cache = cache
+            if wanted is not None and not wanted(item, on_error):
+                return
+            for step, text in steps:
+                try:
+                    step(item)
+                except Exception as error:  # whatever the data holds, it must not end more than the statement
+                    on_error(FAILED_STATEMENT, text, error)
+
+        return run
+
+    def _wanted(self, item: Item, on_error: OnError) -> bool:
+        for test, text in self.conditions:
+            try:
+                if test(item):
+                    return True
+            except Exception as error:
+                on_error(FAILED_CONDITION, text, error)
+        return False
+
+
+@functools.lru_cache(maxsize=256)
+def compile_statements(
+    signal: str, statements: tuple[str, ...], conditions: tuple[str, ...] = (), context: str = ""
+) -> Program:
+    """Parse and compile a group for the `transform` processor. The outcome is remembered: it has no state.
+
+    context: where the statements run; "": where their paths say. Raises StatementError with the collector's text.
+    """
+    candidates = BY_SIGNAL[signal]
+    if context:
+        trees, tests = _parse_each(statements), _parse_conditions(conditions)
+    else:
+        try:
+            trees = [_parsed_statement(text) for text in statements]
+            tests = [_parsed_condition(text) for text in conditions]
+            context = infer([*trees, *tests], candidates, "transform") or ""
+        except StatementError as error:
+            raise StatementError(
+                f"unable to infer a valid context ({quoted(candidates)}) from statements {quoted(statements)} "
+                f"and conditions {quoted(conditions)}: {error}"
+            ) from None
+        if not context:
+            # The collector fills in its own sentence wrongly; who looks for the sentence finds it as it is.
+            raise StatementError(
+                f"unable to infer context from statements {quoted(candidates)} and conditions {quoted(statements)}, "
+                f"path's first segment must be a valid context name {quoted(conditions)}, and at least one context "
+                "must be capable of parsing all statements"
+            )
+        return _compiled(context, trees, tests, prefixed=True)
+    if context not in candidates:
+        raise StatementError(f'context "{context}" is not supported for {signal}: {quoted(candidates)}')
+    return _compiled(context, trees, tests, prefixed=False)
+
+
+def _parse_each(statements: Sequence[str]) -> list[Statement]:
+    trees = []
+    for text in statements:
+        try:
+            trees.append(_parsed_statement(text))
+        except StatementError as error:
+            raise StatementError(f"unable to parse OTTL statement {go_quote(text)}: {error}") from None
+    return trees
+
+
+def _parse_conditions(conditions: Sequence[str]) -> list[Condition]:
+    trees = []
+    for text in conditions:
+        try:
+            trees.append(_parsed_condition(text))
+        except StatementError as error:
+            raise StatementError(f"unable to parse OTTL condition {go_quote(text)}: {error}") from None
+    return trees
+
+
+def _compiled(context: str, trees: list[Statement], tests: list[Condition], *, prefixed: bool) -> Program:
+    found = CONTEXTS[context]
+    compiler = Compiler(found, functions_for(context, "transform"), prefixed)
+    problems: list[str] = []
+    for tree in trees:  # all of them, and before any is folded away
+        try:
+            _step(compiler, tree)
+        except StatementError as error:
+            problems.append(f"unable to parse OTTL statement {go_quote(tree.text)}: {error}")
+    compiled_tests = [(_test(compiler, tree), tree.text) for tree in tests] if not problems else []
+    if problems:
+        raise StatementError("\n".join(problems))
+    cache, left, known = fold(compiler, trees, tests)
+    if known:
+        compiler.cache = cache
+    steps = [(step, tree.text) for tree in left if (step := _step(compiler, tree)) is not None]
+    return Program(found, compiled_tests, steps, cache, _only_resources(found, [*trees, *tests]))
+
+
+def _test(compiler: Compiler, tree: Condition) -> Test:
+    try:
+        return compiler.test(tree.test)
+    except StatementError as error:
+        raise StatementError(f"unable to parse OTTL condition {go_quote(tree.text)}: {error}") from None
+
+
+def _step(compiler: Compiler, tree: Statement) -> Step | None:
+    """What a statement does; None for one whose condition is the literal false."""
+    run = compiler.call(tree.editor).get
+    if tree.where is None:
+        return run
+    test = compiler.test(tree.where)
+    if isinstance(tree.where, Literal):
+        return run if tree.where.value else None
+
+    def step(item: Item) -> None:
+        if test(item):
+            run(item)
+
+    return step
+
+
+def _only_resources(context: Context, trees: Sequence[Statement | Condition]) -> bool:
+    if context.name != "resource":
+        return False
+    names = {
+        segment.name for tree in trees for node in walk(tree) if isinstance(node, Path) for segment in node.segments
+    }
+    return "schema_url" not in names
+
+
+# ---- conditions that stand alone
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A condition by itself."""
+
+    context: Context
+    text: str
+    test: Test
+
+    def holds(self, item: Item) -> bool:
+        """Raises OttlError."""
+        item.cache = EMPTY
+        try:
+            return self.test(item)
+        except OttlError:
+            raise
+        except Exception as error:
+            raise OttlError(f"{type(error).__name__}: {error}") from error
+
+
+@functools.lru_cache(maxsize=4096)
+def compile_condition(signal: str, text: str, context: str = "") -> Question:
+    """Parse and compile a condition for the `filter` processor. Raises StatementError with the collector's text."""
+    candidates = BY_SIGNAL[signal]
+    prefixed = not context
+    if not context:
+        try:
+            tree = _parsed_condition(text)
+            context = infer([tree], tuple(CONTEXTS), "filter") or ""
+        except StatementError as error:
+            raise StatementError(
+                f"unable to infer a valid context ({quoted(candidates)}) from conditions {quoted([text])}: {error}"
+            ) from None
+        if not context:
+            raise StatementError(
+                f"unable to infer context from conditions {quoted([text])}, path's first segment must be a valid "
+                f"context name {quoted(candidates)}, and at least one context must be capable of parsing all conditions"
+            )
+    if context not in candidates:
+        raise StatementError(
+            f'context "{context}" inferred from the conditions {quoted([text])} is not a supported context: '
+            f"{quoted(candidates)}"
+        )
+    tree = _parse_conditions([text])[0]
+    found = CONTEXTS[context]
+    return Question(found, text, _test(Compiler(found, functions_for(context, "filter"), prefixed), tree))

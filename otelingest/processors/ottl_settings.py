@@ -1,0 +1,67 @@
+"""What the settings of `transform` and `filter` share: error modes, and lists of statements or of groups of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import field_validator
+
+from otelingest.config.settings import Settings, Unreadable
+from otelingest.config.values import Expanded
+
+_ERROR_MODES = ("ignore", "propagate", "silent")
+_CONTEXTS = ("resource", "scope", "span", "spanevent", "metric", "datapoint", "log", "exemplar", "profile")
+_MIXED = (
+    "configuring multiple configuration styles is not supported, please use only Basic configuration or only "
+    "Advanced configuration"
+)
+
+
+def known_error_mode(value: str) -> str:
+    """Raises Unreadable. An empty one stands for that of the section around it."""
+    if value and value.lower() not in _ERROR_MODES:
+        raise Unreadable(f"unknown error mode {value}")
+    return value.lower()
+
+
+class GroupSettings(Settings):
+    """A list of statements or conditions with settings of its own."""
+
+    context: str = ""
+    """What they run for: `span`, `log`…; where none is given, what their paths begin with says it."""
+    error_mode: str = ""
+    """What follows from an error; where none is given, as for the whole processor."""
+
+    @field_validator("context")
+    @classmethod
+    def _known_context(cls, value: str) -> str:
+        if value and value not in _CONTEXTS:
+            raise Unreadable(f"unknown context {value}")
+        return value
+
+    @field_validator("error_mode")
+    @classmethod
+    def _known_mode(cls, value: str) -> str:
+        return known_error_mode(value)
+
+
+def grouped(section: Any, lists: Sequence[str], key: str) -> Any:
+    """A section in which lists of plain statements are one group each, under `key`. Raises Unreadable for a mixture."""
+    if not isinstance(section, dict):
+        return section
+    result = section
+    for name in lists:
+        entries = section.get(name)
+        entries = entries.value if isinstance(entries, Expanded) else entries
+        if not isinstance(entries, list) or not entries:
+            continue
+        maps = [isinstance(entry.value if isinstance(entry, Expanded) else entry, dict) for entry in entries]
+        if all(maps):
+            continue
+        if any(maps):
+            raise Unreadable(_MIXED)
+        if result is section:
+            result = type(section)(section)
+        result[name] = [{key: entries}]
+    return result

@@ -1,0 +1,178 @@
+"""The `transform` processor: runs OTTL statements over spans, metrics and log records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from google.protobuf.message import DecodeError
+from pydantic import Field, field_validator, model_validator
+
+from otelingest.codec.types import Malformed
+from otelingest.config.settings import Naming, Problem, Settings
+from otelingest.ottl.errors import StatementError
+from otelingest.ottl.programs import OnError, Program, compile_statements
+from otelingest.pipeline.component import Consumer, Env, Processor
+from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
+from otelingest.pipeline.payload import Payload, Signal
+from otelingest.processors.ottl_settings import GroupSettings, grouped, known_error_mode
+from otelingest.processors.splice import replace_resources
+
+_LISTS = {
+    Signal.TRACES: "trace_statements",
+    Signal.METRICS: "metric_statements",
+    Signal.LOGS: "log_statements",
+}
+_LARGE = 1 << 16
+"""Bytes from which a request is worked on in a thread, so that others are served meanwhile."""
+
+
+class StatementGroupSettings(GroupSettings):
+    """Statements that run in one context, and share a cache for each item."""
+
+    conditions: list[str] = Field(default_factory=list)
+    """They run for items for which one of these holds; for all where there is none."""
+    statements: list[str] = Field(default_factory=list)
+    """What to do, in this order."""
+    shared_cache: bool = False
+    """Whether groups share their cache; not supported."""
+
+
+class TransformSettings(Settings):
+    """Statements by signal. A list holds plain statements, or groups of them."""
+
+    naming: ClassVar[Naming] = Naming(embedding=True)
+
+    error_mode: str = "ignore"
+    """What follows from an error: `ignore` logs it and goes on, `silent` goes on, `propagate` refuses the request."""
+    flatten_data: bool = False
+    """Whether every log record gets a resource and scope of its own; not supported."""
+    trace_statements: list[StatementGroupSettings] = Field(default_factory=list)
+    """For spans, their events, scopes and resources."""
+    metric_statements: list[StatementGroupSettings] = Field(default_factory=list)
+    """For metrics, data points, scopes and resources."""
+    log_statements: list[StatementGroupSettings] = Field(default_factory=list)
+    """For log records, scopes and resources."""
+    profile_statements: list[StatementGroupSettings] = Field(default_factory=list)
+    """For profiles, which are not supported."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _group(cls, data: Any) -> Any:
+        return grouped(data, (*_LISTS.values(), "profile_statements"), "statements")
+
+    @field_validator("error_mode")
+    @classmethod
+    def _known_mode(cls, value: str) -> str:
+        return known_error_mode(value)
+
+    def problems(self) -> Iterator[Problem]:
+        if self.flatten_data:
+            yield "'flatten_data' requires the 'transform.flatten.logs' feature gate to be enabled"
+        if self.profile_statements:
+            yield "profile_statements are not supported yet"
+        problems: list[str] = []
+        for signal, name in _LISTS.items():
+            for group in getattr(self, name):
+                if group.shared_cache:
+                    problems.append("shared_cache is not supported yet")
+                try:
+                    compiled(signal, group)
+                except StatementError as error:
+                    problems.append(str(error))
+        if problems:
+            yield "; ".join(problems)
+
+    def groups(self, signal: Signal) -> Sequence[StatementGroupSettings]:
+        groups: list[StatementGroupSettings] = getattr(self, _LISTS[signal])
+        return [group for group in groups if group.statements]
+
+
+def compiled(signal: Signal, group: StatementGroupSettings) -> Program:
+    """Raises StatementError."""
+    if not group.statements and not group.context and not group.conditions:
+        return compile_statements(signal, (), (), "resource")
+    return compile_statements(signal, tuple(group.statements), tuple(group.conditions), group.context)
+
+
+class _Failed(Exception):
+    """An error that ends the work on a request."""
+
+
+class _Group:
+    """Stands for a group of a request of which only the resource is decoded."""
+
+    def __init__(self, resource: Any) -> None:
+        self.resource = resource
+
+
+class TransformProcessor(Processor[TransformSettings]):
+    """Decodes a request once, runs every group of statements over it, and encodes it.
+
+    Where the statements only look at resources, these alone are decoded.
+    """
+
+    Settings = TransformSettings
+
+    def __init__(self, settings: TransformSettings, env: Env, next: Consumer) -> None:
+        """Raises ConfigError for statements that cannot be used."""
+        super().__init__(settings, env, next)
+        (self._signal,) = env.signals
+        try:
+            self._programs = [
+                (compiled(self._signal, group), self._on_error(group.error_mode or settings.error_mode or "ignore"))
+                for group in settings.groups(self._signal)
+            ]
+        except StatementError as error:
+            raise ConfigError(str(error)) from None
+        only_resources = all(program.only_resources for program, _ in self._programs)
+        self._work: Callable[[Payload], Payload] = self._splice if only_resources else self._transform
+
+    async def consume(self, payload: Payload) -> Partial | None:
+        if not self._programs:
+            return await self.next.consume(payload)
+        try:
+            changed = self._work(payload) if payload.size < _LARGE else await asyncio.to_thread(self._work, payload)
+        except _Failed as error:
+            self.log.error(f"failed processing {self._signal}", error=str(error))
+            raise Refused(str(error)) from error
+        except (DecodeError, Malformed) as error:
+            raise Rejected(f"the request cannot be read: {error}", code=3) from error
+        return await self.next.consume(changed)
+
+    def _transform(self, payload: Payload) -> Payload:
+        message = payload.message()
+        for program, on_error in self._programs:
+            program.run(self._signal, message, on_error)
+        return Payload.of(self._signal, message, payload.context)
+
+    def _splice(self, payload: Payload) -> Payload:
+        from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+        from otelingest.ottl.item import Item
+
+        def edit(encoded: bytes) -> bytes:
+            group = _Group(Resource.FromString(encoded))
+            item = Item()
+            for program, on_error in self._programs:
+                item.to_resource(group)
+                program.for_item(on_error)(item)
+            edited: bytes = group.resource.SerializeToString()
+            return edited
+
+        chunks = tuple(replace_resources(chunk, edit) for chunk in payload.chunks)
+        return Payload(payload.signal, chunks, payload.items, payload.context)
+
+    def _on_error(self, mode: str) -> OnError:
+        def propagate(what: str, text: str, error: Exception) -> None:
+            raise _Failed(f"{what}: {text}, {error}") from error
+
+        def ignore(what: str, text: str, error: Exception) -> None:
+            name = "statement" if what.endswith("statement") else "condition"
+            self.log.warning(what, error=str(error), **{name: text})
+
+        def silent(what: str, text: str, error: Exception) -> None:
+            pass
+
+        return {"propagate": propagate, "ignore": ignore, "silent": silent}[mode]

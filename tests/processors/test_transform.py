@@ -1,0 +1,114 @@
+"""The `transform` processor beyond the recorded cases: what is decoded, what is refused, and settings' forms."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from otelingest.pipeline.errors import ConfigError, Rejected
+from otelingest.pipeline.payload import Payload, Signal
+from otelingest.processors.transform import TransformProcessor
+from tests.processors.support import Log, Sink, make_env, make_settings, message, span_names, spans
+
+
+def processor(raw: dict[str, Any], sink: Sink, signal: Signal = Signal.TRACES, log: Log | None = None) -> Any:
+    return TransformProcessor(make_settings(TransformProcessor, raw), make_env("transform", signal, log), sink)
+
+
+async def test_statements_about_resources_alone_decode_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = Sink()
+    statements = ['set(resource.attributes["team"], "ml")', 'delete_key(resource.attributes, "service.name")']
+    made = processor({"trace_statements": statements}, sink)
+    payload = spans(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(Payload, "message", lambda self: pytest.fail("the request was decoded"))
+        await made.consume(payload)
+    (after,) = sink.payloads
+    assert after.items == 3
+    assert [entry.key for entry in after.message().resource_spans[0].resource.attributes] == ["team"]
+    assert span_names(after) == span_names(payload)
+
+
+async def test_a_schema_url_is_beside_the_resource_and_is_changed_too() -> None:
+    sink = Sink()
+    await processor({"trace_statements": ['set(resource.schema_url, "u")']}, sink).consume(spans(1))
+    assert sink.payloads[0].message().resource_spans[0].schema_url == "u"
+
+
+async def test_a_request_passes_as_it_is_where_no_statement_is_for_its_signal() -> None:
+    sink, payload = Sink(), spans(2)
+    await processor({"log_statements": ['set(log.body, "x")']}, sink).consume(payload)
+    assert sink.payloads == [payload]
+
+
+async def test_what_is_no_request_is_rejected() -> None:
+    for statement in ('set(span.name, "x")', 'set(resource.attributes["a"], 1)'):
+        with pytest.raises(Rejected):
+            await processor({"trace_statements": [statement]}, Sink()).consume(
+                Payload(Signal.TRACES, (b"\x0a\xff",), 1)
+            )
+
+
+async def test_large_requests_are_worked_on_too() -> None:
+    sink = Sink()
+    await processor({"trace_statements": ['set(span.name, "x")']}, sink).consume(spans(3000))
+    assert set(span_names(sink.payloads[0])) == {"x"}
+
+
+async def test_items_that_a_statement_makes_are_counted() -> None:
+    request = {
+        "resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "a", "sum": {"dataPoints": [{"asInt": 1}]}}]}]}]
+    }
+    sink = Sink()
+    made = processor({"metric_statements": ['copy_metric(name="b") where metric.name == "a"']}, sink, Signal.METRICS)
+    await made.consume(Payload.of(Signal.METRICS, message(Signal.METRICS, request)))
+    assert sink.payloads[0].items == 2
+
+
+async def test_an_error_of_one_group_does_not_keep_the_next_from_running() -> None:
+    log, sink = Log(), Sink()
+    raw = {
+        "trace_statements": [
+            {"statements": ['set(span.attributes["a"], 1 / 0)', 'set(span.name, "first")']},
+            {"error_mode": "silent", "statements": ['set(span.attributes["b"], ParseJSON("{"))']},
+            {"statements": ['set(span.name, Concat([span.name, "second"], "+"))']},
+        ]
+    }
+    await processor(raw, sink, log=log).consume(spans(1))
+    assert span_names(sink.payloads[0]) == ["first+second"]
+    assert log.lines == [
+        (
+            "warning",
+            "failed to execute statement",
+            {"error": "attempted to divide by 0", "statement": 'set(span.attributes["a"], 1 / 0)'},
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ({"trace_statements": [{"context": "log", "statements": ['set(body, "x")']}]}, "not supported for traces"),
+        ({"trace_statements": [{"shared_cache": True, "statements": ['set(span.name, "x")']}]}, "shared_cache"),
+        ({"flatten_data": True}, "flatten_data"),
+        ({"profile_statements": ["set(profile.x, 1)"]}, "profile_statements"),
+        ({"trace_statements": ["set(span.name, name)"]},
+         'missing context name for path "name", possibly valid options are: "span.name"'),
+        ({"trace_statements": ['set(span.name["a"], 1)']}, 'path "span.name" cannot be indexed'),
+        ({"trace_statements": ['set(spanevent.name, span.cache["a"])']}, 'replace "span.cache" with "spanevent.cache"'),
+        ({"trace_statements": ['set(span.attributes["a"], GetXML("<a/>", "/a"))']},
+         'does not support the function "GetXML"'),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_done_is_refused_at_the_start(raw: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        processor(raw, Sink())
+    assert message in str(caught.value)
+
+
+def test_settings_are_json_as_they_are_written_to_the_user() -> None:
+    settings = make_settings(TransformProcessor, {"trace_statements": ['set(span.name, "x")']})
+    (group,) = json.loads(settings.model_dump_json())["trace_statements"]
+    assert group["statements"] == ['set(span.name, "x")']
