@@ -18,9 +18,10 @@ from otelingest.config.gates import GATES, Turned, describe_gate, gate_table, pa
 from otelingest.config.sources import Told, set_location
 from otelingest.config.types import Duration
 from otelingest.pipeline.errors import ConfigError
+from otelingest.run import find_component, registry, run
 
 if TYPE_CHECKING:
-    from otelingest.config.configuration import Configuration, Registry
+    from otelingest.config.configuration import Configuration
 
 DESCRIPTION = "An OpenTelemetry-Collector-compatible ingestion server that writes into ClickHouse."
 DEFAULT_SHUTDOWN_TIMEOUT = "8s"
@@ -58,16 +59,9 @@ class Options:
         # What is made here all stays: looking through it for garbage would be a tenth of the time.
         gc.disable()
         try:
-            return load([*self.locations, *self.sets], _registry(), gates=self.gates, validate=validate)
+            return load([*self.locations, *self.sets], registry(), gates=self.gates, validate=validate)
         finally:
             gc.enable()
-
-
-def _registry() -> Registry:
-    from otelingest.config.configuration import Registry
-    from otelingest.pipeline import registry
-
-    return Registry(registry.load, registry.names)
 
 
 T = TypeVar("T")
@@ -151,7 +145,7 @@ def cli(
     options.add(config, set_, feature_gates)
     timeout = _flag_value("--shutdown-timeout", shutdown_timeout, _seconds)
     if context.invoked_subcommand is None:
-        _run(options, timeout, context.info_name or "otelingest")
+        run(options.load, timeout, context.info_name or "otelingest")
 
 
 def _seconds(text: str) -> float:
@@ -160,99 +154,6 @@ def _seconds(text: str) -> float:
     if seconds < 0:
         raise ValueError("must not be negative")
     return seconds
-
-
-def _run(options: Options, shutdown_timeout: float, command: str) -> None:
-    from otelingest import telemetry
-
-    configuration = _load_to_run(options)
-    settings = configuration.service.telemetry
-    resource = settings.resource_attributes(command, __version__)
-    telemetry.setup(settings, resource)
-    _tell(configuration)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(configuration, options, command, shutdown_timeout, resource))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
-
-
-def _load_to_run(options: Options) -> Configuration:
-    try:
-        return options.load()
-    except ConfigurationError as error:
-        prefix = "invalid configuration: " if error.invalid else ""
-        raise ConfigurationError(f"{prefix}{error}", error.notes) from error
-
-
-def _tell(configuration: Configuration) -> None:
-    """Log what there is to say about a configuration."""
-    from otelingest import telemetry
-
-    log = telemetry.get_logger()
-    for told in configuration.told:
-        _log(log, told)
-    if configuration.service.telemetry.traces is not None:
-        log.warning("service.telemetry.traces has no effect: otelingest does not trace itself yet")
-    for (kind, id), name in configuration.aliases.items():
-        component = telemetry.component_logger(kind[:-1], id)
-        component.warning(f'"{id.type}" alias is deprecated; use "{name}" instead')
-
-
-async def _serve(
-    configuration: Configuration, options: Options, command: str, shutdown_timeout: float, resource: Mapping[str, Any]
-) -> None:
-    from otelingest import telemetry
-    from otelingest.pipeline.collector import Collector
-    from otelingest.telemetry.metrics import Metrics, check_metrics
-
-    async def reread() -> Configuration:
-        found = await asyncio.to_thread(_load_to_run, options)
-        check_metrics(found.service.telemetry.metrics)
-        return found
-
-    async def applied(found: Configuration) -> None:
-        try:
-            telemetry.setup(found.service.telemetry, resource)
-            await metrics.apply(found.service.telemetry.metrics)
-        except ConfigError as error:
-            log.error("Cannot apply service.telemetry", error=str(error))
-        _tell(found)
-
-    log = telemetry.get_logger()
-    collector = Collector(
-        configuration,
-        make_log=telemetry.component_logger,
-        log=log,
-        command=command,
-        shutdown_timeout=shutdown_timeout,
-        load=_load_component,
-        reread=reread,
-        applied=applied,
-    )
-    metrics = Metrics(collector.totals, resource, log)
-    try:
-        await metrics.apply(configuration.service.telemetry.metrics)
-        collector.build()
-        gc.freeze()
-        await collector.run()
-    finally:
-        await metrics.stop()
-
-
-def _load_component(kind: Any, type: str) -> Any:
-    return _registry().find(kind, type)
-
-
-def _log(log: Any, told: Told) -> None:
-    at = {"at": str(told.position)} if told.position else {}
-    getattr(log, told.level)(told.text, **told.fields, **at)
 
 
 @cli.command(help="Check a configuration without running it.")
@@ -293,7 +194,7 @@ def _check_pipelines(configuration: Configuration) -> None:
     pipelines: Mapping[Any, Any] = configuration.service.pipelines
 
     async def check() -> None:
-        build(pipelines, settings, _load_component, lambda *_, **__: _Silent())
+        build(pipelines, settings, find_component, lambda *_, **__: _Silent())
 
     try:
         asyncio.run(check())
@@ -366,10 +267,10 @@ def components(context: click.Context, rest: Sequence[str]) -> None:
 
 
 def _described(kind: Any) -> Iterable[dict[str, Any]]:
-    registry = _registry()
-    for name in sorted(registry.names(kind)):
+    installed = registry()
+    for name in sorted(installed.names(kind)):
         try:
-            component = registry.load(kind, name)
+            component = installed.load(kind, name)
         except ConfigError as error:
             click.echo(f"warning: {error}", err=True)
             continue

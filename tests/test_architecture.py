@@ -34,6 +34,7 @@ MAY_IMPORT = {
     ),
     "probe": ("pipeline",),
     "documentation": ("*",),
+    "run": ("*",),
     "cli": ("*",),
     "__main__": ("*",),
 }

@@ -34,6 +34,10 @@ service:
 """
 
 
+NO_METRICS = "--set=service.telemetry.metrics.level=none"
+"""The default port of the collector's own metrics is one for all tests that run at a time."""
+
+
 class Outcome(NamedTuple):
     code: object
     out: str
@@ -215,7 +219,7 @@ def free_port() -> int:
 
 def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(GOOD)
-    command = [sys.executable, "-m", "otelingest", "--config=good.yaml"]
+    command = [sys.executable, "-m", "otelingest", "--config=good.yaml", NO_METRICS]
     command.append(f"--set=receivers.otlp.protocols.grpc.endpoint=127.0.0.1:{free_port()}")
     log = tmp_path / "log"
     with log.open("wb") as err:
@@ -232,7 +236,7 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     messages = [line.split("\t")[3] for line in log.read_text().splitlines()]
-    assert messages[0] == "Starting otelingest..."
+    assert messages[:2] == ["Internal metrics telemetry disabled", "Starting otelingest..."]
     assert messages[-1] == "Shutdown complete."
 
 
@@ -242,7 +246,7 @@ def test_a_port_in_use_ends_it_with_exit_code_1(tmp_path: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        command = [sys.executable, "-m", "otelingest", "--config=good.yaml"]
+        command = [sys.executable, "-m", "otelingest", "--config=good.yaml", NO_METRICS]
         command.append(f"--set=receivers.otlp.protocols.grpc.endpoint={address}")
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1

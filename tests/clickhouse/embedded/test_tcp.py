@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import socket
 import struct
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -108,10 +107,9 @@ def test_an_error_leaves_the_connection_usable(client: Client, table: str) -> No
 def test_a_query_can_be_cancelled(client: Client) -> None:
     rows = client.execute_iter("SELECT number FROM numbers(1000000000)")
     next(rows)
-    began = time.monotonic()
     client.cancel()
-    assert time.monotonic() - began < 3
     assert client.execute("SELECT 1") == [(1,)]
+    assert client.execute("SELECT count() FROM system.processes") == [(1,)]
 
 
 def test_a_client_that_leaves_stops_its_query(shared: Running) -> None:

@@ -1,0 +1,138 @@
+"""The run command: one process, its log and its metrics, and the collector in it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from otelingest import __version__
+from otelingest.config.failures import ConfigurationError
+from otelingest.config.sources import Told
+from otelingest.pipeline.errors import ConfigError
+
+if TYPE_CHECKING:
+    from otelingest.config.configuration import Configuration, Registry
+
+Load = Callable[[], "Configuration"]
+"""Reads the configuration that the command line names. Raises ConfigurationError."""
+
+
+def run(load: Load, shutdown_timeout: float, command: str) -> None:
+    """Run a configuration until the process is told to stop, and what it is changed to in the meantime.
+
+    shutdown_timeout: seconds.
+    command: the name that the collector goes by.
+    """
+    from otelingest import telemetry
+
+    configuration = _load_to_run(load)
+    settings = configuration.service.telemetry
+    resource = settings.resource_attributes(command, __version__)
+    telemetry.setup(settings, resource)
+    _tell(configuration)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(configuration, load, command, shutdown_timeout, resource))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+def _load_to_run(load: Load) -> Configuration:
+    try:
+        return load()
+    except ConfigurationError as error:
+        prefix = "invalid configuration: " if error.invalid else ""
+        raise ConfigurationError(f"{prefix}{error}", error.notes) from error
+
+
+def _tell(configuration: Configuration) -> None:
+    """Log what there is to say about a configuration."""
+    from otelingest import telemetry
+
+    log = telemetry.get_logger()
+    for told in configuration.told:
+        _log(log, told)
+    if configuration.service.telemetry.traces is not None:
+        log.warning("service.telemetry.traces has no effect: otelingest does not trace itself yet")
+    for (kind, id), name in configuration.aliases.items():
+        component = telemetry.component_logger(kind[:-1], id)
+        component.warning(f'"{id.type}" alias is deprecated; use "{name}" instead')
+
+
+def _tell_codec(log: Any) -> None:
+    """Log which implementation reads telemetry, where any component does."""
+    codec = sys.modules.get("otelingest.codec")
+    if codec is None:
+        return
+    if codec.IMPLEMENTATION == "native":
+        log.info("Telemetry is read by the native codec")
+    else:
+        log.warning("Telemetry is read by the readable codec, which is far slower: the native one is not compiled")
+
+
+async def _serve(
+    configuration: Configuration, load: Load, command: str, shutdown_timeout: float, resource: Mapping[str, Any]
+) -> None:
+    from otelingest import telemetry
+    from otelingest.pipeline.collector import Collector
+    from otelingest.telemetry.metrics import Metrics, check_metrics
+
+    async def reread() -> Configuration:
+        found = await asyncio.to_thread(_load_to_run, load)
+        check_metrics(found.service.telemetry.metrics)
+        return found
+
+    async def applied(found: Configuration) -> None:
+        try:
+            telemetry.setup(found.service.telemetry, resource)
+            await metrics.apply(found.service.telemetry.metrics)
+        except ConfigError as error:
+            log.error("Cannot apply service.telemetry", error=str(error))
+        _tell(found)
+
+    log = telemetry.get_logger()
+    collector = Collector(
+        configuration,
+        make_log=telemetry.component_logger,
+        log=log,
+        command=command,
+        shutdown_timeout=shutdown_timeout,
+        load=find_component,
+        reread=reread,
+        applied=applied,
+    )
+    metrics = Metrics(collector.totals, resource, log)
+    try:
+        await metrics.apply(configuration.service.telemetry.metrics)
+        collector.build()
+        _tell_codec(log)
+        gc.freeze()
+        await collector.run()
+    finally:
+        await metrics.stop()
+
+
+def find_component(kind: Any, type: str) -> Any:
+    return registry().find(kind, type)
+
+
+def _log(log: Any, told: Told) -> None:
+    at = {"at": str(told.position)} if told.position else {}
+    getattr(log, told.level)(told.text, **told.fields, **at)
+
+
+def registry() -> Registry:
+    """Where component types are looked up: among the packages that are installed."""
+    from otelingest.config.configuration import Registry
+    from otelingest.pipeline import registry as installed
+
+    return Registry(installed.load, installed.names)
