@@ -139,3 +139,20 @@ def trace_id_text_unblanked(identifier: bytes) -> str:
 def span_id_text_unblanked(identifier: bytes) -> str:
     """An exemplar's span id: zeros where it is unset, as upstream stores it."""
     return identifier.hex() or "0" * 16
+
+
+TYPE_NAMES = {
+    None: "Empty",
+    "string_value": "Str",
+    "bool_value": "Bool",
+    "int_value": "Int",
+    "double_value": "Double",
+    "kvlist_value": "Map",
+    "array_value": "Slice",
+    "bytes_value": "Bytes",
+}
+
+
+def type_name(value: Any) -> str:
+    """What the Go collector calls the type of an `AnyValue`: `Str`, `Int`, `Map`…"""
+    return TYPE_NAMES.get(value.WhichOneof("value"), "Empty")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from otelingest.codec.values import type_name
 from otelingest.ottl.errors import OttlError
-from otelingest.ottl.values import READ, entries_to_map, fill, map_to_entries, storable, type_name
+from otelingest.ottl.values import READ, entries_to_map, fill, map_to_entries, storable
 
 _SCALARS: dict[type, str] = {
     str: "string_value",

@@ -7,6 +7,7 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValueList
 
+from otelingest.codec.values import type_name
 from otelingest.ottl.attributes import Attributes, descend, descend_making, item_at
 from otelingest.ottl.errors import OttlError
 from otelingest.ottl.expressions import Accessor, Expression, Get, MapTarget
@@ -20,7 +21,6 @@ from otelingest.ottl.values import (
     nil_or_type,
     read,
     storable,
-    type_name,
 )
 
 Owner = Callable[[Item], Attributes]

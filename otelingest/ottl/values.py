@@ -12,7 +12,16 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
-from otelingest.codec.values import NoJson, base64_text, bool_text, double_text, json_bytes, json_double, json_string
+from otelingest.codec.values import (
+    NoJson,
+    base64_text,
+    bool_text,
+    double_text,
+    json_bytes,
+    json_double,
+    json_string,
+    type_name,
+)
 from otelingest.ottl.errors import OttlError
 
 DEEPEST = 24
@@ -84,22 +93,6 @@ def wrap(number: int) -> int:
 
 
 # ---- from and to `AnyValue`
-
-TYPE_NAMES = {
-    None: "Empty",
-    "string_value": "Str",
-    "bool_value": "Bool",
-    "int_value": "Int",
-    "double_value": "Double",
-    "kvlist_value": "Map",
-    "array_value": "Slice",
-    "bytes_value": "Bytes",
-}
-
-
-def type_name(value: Any) -> str:
-    """What the collector calls the type of an `AnyValue`."""
-    return TYPE_NAMES.get(value.WhichOneof("value"), "Empty")
 
 
 def _read_map(value: Any) -> dict[str, Any]:

@@ -21,22 +21,6 @@ _DECIMAL = re.compile(r"[+-]?([0-9_]+\.?[0-9_]*|\.[0-9_]+)(e[+-]?[0-9_]+)?", re.
 _HEXADECIMAL = re.compile(r"[+-]?0x([0-9a-f]+\.?[0-9a-f]*|\.[0-9a-f]+)p[+-]?[0-9]+", re.ASCII | re.IGNORECASE)
 _SPECIAL = re.compile(r"[+-]?(inf|infinity)|nan", re.ASCII | re.IGNORECASE)
 
-_TYPE_NAMES = {
-    None: "Empty",
-    "string_value": "Str",
-    "bool_value": "Bool",
-    "int_value": "Int",
-    "double_value": "Double",
-    "kvlist_value": "Map",
-    "array_value": "Slice",
-    "bytes_value": "Bytes",
-}
-
-
-def type_name(value: Any) -> str:
-    """What the Go collector calls the type of an `AnyValue`: `Str`, `Int`, `Map`…"""
-    return _TYPE_NAMES.get(value.WhichOneof("value"), "Empty")
-
 
 def from_yaml(raw: Any) -> AnyValue:
     """The `AnyValue` that a value of the YAML file stands for. Raises ValueError for what no attribute can hold."""

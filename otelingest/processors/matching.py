@@ -11,13 +11,13 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from otelingest.codec.values import value_text
+from otelingest.codec.values import type_name, value_text
 from otelingest.config.patterns import Pattern
 from otelingest.config.settings import Integer, Settings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import Signal
 from otelingest.processors.attribute_actions import find
-from otelingest.processors.attribute_values import from_yaml, same, type_name
+from otelingest.processors.attribute_values import from_yaml, same
 
 Matcher = Callable[[Any, Any, Any], bool]
 """Asked with an item (span, log record or metric), its scope and its resource."""

@@ -6,23 +6,14 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from otelingest.codec.values import value_text
+from otelingest.codec.values import type_name, value_text
 
 _SECOND = 1_000_000_000
-_TYPE_NAMES = {
-    "string_value": "Str",
-    "bool_value": "Bool",
-    "int_value": "Int",
-    "double_value": "Double",
-    "kvlist_value": "Map",
-    "array_value": "Slice",
-    "bytes_value": "Bytes",
-}
 
 
 def typed(value: Any) -> str:
     """An `AnyValue` with its type: `Str(text)`, `Int(5)`, `Empty()`."""
-    return f"{_TYPE_NAMES.get(value.WhichOneof('value'), 'Empty')}({value_text(value)})"
+    return f"{type_name(value)}({value_text(value)})"
 
 
 def time_text(nanoseconds: int) -> str:
