@@ -2,26 +2,8 @@
 
 from __future__ import annotations
 
+from otelingest.clickhouse.primitives import string, varint
 from otelingest.codec.types import Columns
-
-BLOCK_INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
-"""What precedes a block over TCP (protocol revision 51903 and up): not an overflow, no bucket."""
-
-
-def varint(number: int) -> bytes:
-    """An unsigned LEB128."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def string(text: str) -> bytes:
-    """A string with its length in bytes before it."""
-    raw = text.encode()
-    return varint(len(raw)) + raw
 
 
 def native_block(columns: Columns, prefix: bytes = b"") -> bytes:

@@ -25,11 +25,12 @@ from clickhouse_driver.protocol import ClientPacketTypes, ServerPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str
 
-from otelingest.clickhouse.blocks import BLOCK_INFO, native_block
+from otelingest.clickhouse.blocks import native_block
 from otelingest.clickhouse.client import Row, Tls, insert_statement
 from otelingest.clickhouse.compression import Method, compress
 from otelingest.clickhouse.dsn import Endpoint, Host
 from otelingest.clickhouse.errors import ClickHouseError, UnclearError, UnreachableError
+from otelingest.clickhouse.primitives import BLOCK_INFO
 from otelingest.codec.types import Columns
 
 T = TypeVar("T")

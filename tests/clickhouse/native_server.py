@@ -7,7 +7,7 @@ import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from otelingest.clickhouse.blocks import BLOCK_INFO, string, varint
+from otelingest.clickhouse.primitives import BLOCK_INFO, string, varint
 
 
 @dataclass

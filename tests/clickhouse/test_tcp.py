@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
-from otelingest.clickhouse.blocks import BLOCK_INFO, native_block
+from otelingest.clickhouse.blocks import native_block
 from otelingest.clickhouse.dsn import parse
 from otelingest.clickhouse.errors import ClickHouseError, UnclearError, UnreachableError
+from otelingest.clickhouse.primitives import BLOCK_INFO
 from otelingest.clickhouse.tcp import TcpClient
 from otelingest.codec.types import ColumnData, Columns
 from tests.clickhouse.native_server import NativeServer

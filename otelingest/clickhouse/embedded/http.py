@@ -17,9 +17,10 @@ from otelingest.clickhouse.embedded.credentials import Credentials, from_request
 from otelingest.clickhouse.embedded.engine import Ask, Engine, Turn
 from otelingest.clickhouse.embedded.errors import EngineError, translate
 from otelingest.clickhouse.embedded.formats import streams, words
-from otelingest.clickhouse.embedded.native import BLOCK_INFO, header_block, string, varint
+from otelingest.clickhouse.embedded.native import header_block
 from otelingest.clickhouse.embedded.sessions import Sessions
 from otelingest.clickhouse.embedded.sql import Insert, Kind, Statement, is_insert, parse
+from otelingest.clickhouse.primitives import BLOCK_INFO, string, varint
 
 TEXT_LIMIT = 8 << 20
 """Bytes of SQL in a request, at most."""

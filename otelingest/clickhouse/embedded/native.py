@@ -11,9 +11,7 @@ import struct
 from collections.abc import Generator, Iterator, Sequence
 
 from otelingest.clickhouse.embedded.errors import CANNOT_READ_ALL_DATA, NOT_IMPLEMENTED, EngineError
-
-BLOCK_INFO = b"\x01\x00\x02\xff\xff\xff\xff\x00"
-"""Before each block from revision 51903: field 1 (is_overflows) 0, field 2 (bucket) -1, end."""
+from otelingest.clickhouse.primitives import string, varint
 
 NAME_LIMIT = 1 << 16
 COLUMNS_LIMIT = 1 << 16
@@ -37,22 +35,6 @@ _GEO = {
 _DECIMAL_WIDTHS = ((9, 4), (18, 8), (38, 16), (76, 32))
 _PIECE = re.compile(r"'(?:[^'\\]++|\\.)*+'|`(?:[^`\\]++|\\.)*+`|[(),]|[^'`(),]+", re.S)
 _DEPTH_LIMIT = 64
-
-
-def varint(number: int) -> bytes:
-    """LEB128, unsigned."""
-    out = bytearray()
-    while number > 0x7F:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def string(text: str | bytes) -> bytes:
-    """Length and bytes."""
-    raw = text.encode() if isinstance(text, str) else text
-    return varint(len(raw)) + raw
 
 
 def header_block(columns: Sequence[tuple[str, str]]) -> bytes:

@@ -17,7 +17,7 @@ from otelingest.clickhouse.embedded import errors
 from otelingest.clickhouse.embedded.credentials import Credentials
 from otelingest.clickhouse.embedded.engine import Ask, Counts, Engine, Session, Turn, new_query_id
 from otelingest.clickhouse.embedded.errors import EngineError, translate
-from otelingest.clickhouse.embedded.native import cut_blocks, header_block, string, varint
+from otelingest.clickhouse.embedded.native import cut_blocks, header_block
 from otelingest.clickhouse.embedded.spool import Spool
 from otelingest.clickhouse.embedded.sql import Insert, Kind, Statement, parse
 from otelingest.clickhouse.embedded.wire import (
@@ -33,6 +33,7 @@ from otelingest.clickhouse.embedded.wire import (
     profile_packet,
     progress_packet,
 )
+from otelingest.clickhouse.primitives import string, varint
 
 T = TypeVar("T")
 

@@ -16,7 +16,8 @@ from otelingest.clickhouse.compression import (
 )
 from otelingest.clickhouse.embedded.engine import Counts
 from otelingest.clickhouse.embedded.errors import CANNOT_DECOMPRESS, UNEXPECTED_PACKET_FROM_CLIENT, EngineError
-from otelingest.clickhouse.embedded.native import BLOCK_INFO, BlockWalker, string, varint
+from otelingest.clickhouse.embedded.native import BlockWalker
+from otelingest.clickhouse.primitives import BLOCK_INFO, string, varint
 
 Piece = bytes | bytearray | memoryview
 _READ_SIZE = 256 << 10

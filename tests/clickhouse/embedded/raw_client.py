@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from otelingest.clickhouse.compression import HEADER_SIZE, compress, decompress, frame_header
-from otelingest.clickhouse.embedded.native import BLOCK_INFO, string, varint
+from otelingest.clickhouse.primitives import BLOCK_INFO, string, varint
 
 EMPTY_BLOCK = b"\x00\x00"
 REVISION = 54453

@@ -20,7 +20,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError, StreamFailureError
 
 from otelingest.clickhouse.compression import compress, decompress
-from otelingest.clickhouse.embedded.native import string, varint
+from otelingest.clickhouse.primitives import string, varint
 from tests.clickhouse.embedded.conftest import Running, running, wait_until
 
 

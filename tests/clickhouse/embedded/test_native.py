@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelingest.clickhouse.embedded.errors import EngineError
-from otelingest.clickhouse.embedded.native import BlockWalker, cut_blocks, header_block, string, varint
+from otelingest.clickhouse.embedded.native import BlockWalker, cut_blocks, header_block
+from otelingest.clickhouse.primitives import string, varint
 
 U64 = 8
 

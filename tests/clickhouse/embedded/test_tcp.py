@@ -13,7 +13,8 @@ import pytest
 from clickhouse_driver import Client, errors
 
 from otelingest.clickhouse.compression import compress
-from otelingest.clickhouse.embedded.native import BLOCK_INFO, header_block, string, varint
+from otelingest.clickhouse.embedded.native import header_block
+from otelingest.clickhouse.primitives import BLOCK_INFO, string, varint
 from tests.clickhouse.embedded.conftest import Running, running, wait_until
 from tests.clickhouse.embedded.raw_client import EMPTY_BLOCK, Answer, RawClient
 
