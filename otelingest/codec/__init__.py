@@ -8,9 +8,7 @@ the native one is tested against. The environment variable OTELINGEST_CODEC (`na
 
 import os
 
-from otelingest.codec import reference, splitting
-from otelingest.codec.splitting import Part
-from otelingest.codec.types import Column, ColumnData, Columns, Malformed, Scan, Tables
+from otelingest.codec.types import Column, ColumnData, Columns, Malformed, Part, Scan, Tables
 
 __all__ = [
     "IMPLEMENTATION",
@@ -26,20 +24,21 @@ __all__ = [
     "split",
 ]
 
-IMPLEMENTATION = "reference"
-"""Which one runs: `native` or `reference`."""
-
-scan, columns, split = reference.scan, reference.columns, splitting.split
-
 _WANTED = os.environ.get("OTELINGEST_CODEC", "")
 if _WANTED not in ("", "native", "reference"):
     raise ImportError(f"OTELINGEST_CODEC must be native or reference, not {_WANTED!r:.40}")
+
+IMPLEMENTATION = "reference"
+"""Which one runs: `native` or `reference`."""
+
 if _WANTED != "reference":
     try:
-        from otelingest.codec import _native
+        from otelingest.codec._native import columns, scan, split
     except ImportError:
         if _WANTED == "native":
             raise
     else:
         IMPLEMENTATION = "native"
-        scan, columns, split = _native.scan, _native.columns, _native.split
+if IMPLEMENTATION == "reference":
+    from otelingest.codec.reference import columns, scan
+    from otelingest.codec.splitting import split

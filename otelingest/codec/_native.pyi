@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from otelingest.codec.splitting import Part
-from otelingest.codec.types import Column, Scan, Tables
+from otelingest.codec.types import Column, Part, Scan, Tables
 
 def scan(signal: str, data: bytes) -> Scan: ...
 def columns(signal: str, chunks: Sequence[bytes], layouts: Mapping[str, Sequence[Column]]) -> Tables: ...

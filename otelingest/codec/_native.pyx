@@ -2,7 +2,8 @@
 """The fast implementation of the codec: C++ that reads a request's bytes once, without protobuf objects.
 
 Same functions and results as `reference` and `splitting`. Whatever is malformed or merely unusual goes to those as a
-whole, so that error texts, mending and rare forms live in one place.
+whole, so that error texts, mending and rare forms live in one place. They are imported when the first of it comes:
+protobuf with its classes is several MiB and a tenth of a second.
 """
 
 import os
@@ -16,12 +17,10 @@ from libcpp.memory cimport unique_ptr
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
-from google.protobuf.descriptor import FieldDescriptor
-
-from otelingest.codec import native_types, reference, splitting
+from otelingest.codec import native_types
 from otelingest.codec.messages import request_class
-from otelingest.codec.splitting import Part
-from otelingest.codec.types import ColumnData, Columns, Scan, Tables
+from otelingest.codec.plans import make_plan
+from otelingest.codec.types import ColumnData, Columns, Part, Scan, Tables
 
 cdef extern from "native/scan.hpp" namespace "otelingest" nogil:
     cdef enum Message:
@@ -158,6 +157,8 @@ def scan(signal, data):
             plain = scan_request(request, start, size, items)
     if plain:
         return Scan(items, data)
+    from otelingest.codec import reference
+
     return reference.scan(signal, data if isinstance(data, bytes) else bytes(data))
 
 
@@ -179,6 +180,8 @@ def split(signal, data, max_items, *, first=None):
             with nogil:
                 plain = splitter.run(metrics, content, most, room)
     if not plain:
+        from otelingest.codec import splitting
+
         return splitting.split(signal, data if isinstance(data, bytes) else bytes(data), max_items, first=first)
     if splitter.parts() == 0:
         return [Part(data, splitter.total)]
@@ -208,6 +211,8 @@ def columns(signal, chunks, layouts):
         views = [_View(chunk) for chunk in chunks]
         made = _filled(_FIRST_KIND[signal], views, plans)
     if made is None:
+        from otelingest.codec import reference
+
         return reference.columns(signal, [c if isinstance(c, bytes) else bytes(c) for c in chunks], layouts)
     return made
 
@@ -284,8 +289,8 @@ cdef ScalarType _scalar_type(tuple fields):
 
 @lru_cache(maxsize=64)
 def _plan(str kind, tuple layout):
-    """`reference`'s plan with the types as numbers, or None where there is a type that only it can write."""
-    plan = reference._plan(kind, layout)
+    """A plan with the types as numbers, or None where there is a type that only `reference` can write."""
+    plan = make_plan(kind, layout)
     types = [_type_fields(write) for _, _, write in plan]
     if None in types:
         return None
@@ -352,7 +357,7 @@ cdef class _JsonSchema:
         cdef JsonField made
         made.number = field.number
         made.id_size = _ID_SIZES.get(field.name, 0)
-        made.type = <JsonType> <int> (JSON_ID if made.id_size else _JSON_TYPES[field.type])
+        made.type = <JsonType> <int> (JSON_ID if made.id_size else _json_types()[field.type])
         made.repeated = field.is_repeated
         made.presence = field.has_presence
         made.null_is_empty = field.message_type is not None and field.message_type.name == "AnyValue"
@@ -367,22 +372,30 @@ cdef class _JsonSchema:
 
 
 _ID_SIZES = {"trace_id": 16, "span_id": 8, "parent_span_id": 8}
-_JSON_TYPES = {
-    FieldDescriptor.TYPE_BOOL: <int> JSON_BOOL,
-    FieldDescriptor.TYPE_INT32: <int> JSON_INT32,
-    FieldDescriptor.TYPE_SINT32: <int> JSON_SINT32,
-    FieldDescriptor.TYPE_UINT32: <int> JSON_UINT32,
-    FieldDescriptor.TYPE_INT64: <int> JSON_INT64,
-    FieldDescriptor.TYPE_UINT64: <int> JSON_UINT64,
-    FieldDescriptor.TYPE_FIXED32: <int> JSON_FIXED32,
-    FieldDescriptor.TYPE_FIXED64: <int> JSON_FIXED64,
-    FieldDescriptor.TYPE_SFIXED64: <int> JSON_SFIXED64,
-    FieldDescriptor.TYPE_DOUBLE: <int> JSON_DOUBLE,
-    FieldDescriptor.TYPE_ENUM: <int> JSON_ENUM,
-    FieldDescriptor.TYPE_STRING: <int> JSON_TEXT,
-    FieldDescriptor.TYPE_BYTES: <int> JSON_BYTES,
-    FieldDescriptor.TYPE_MESSAGE: <int> JSON_MESSAGE,
-}
+
+
+@lru_cache(maxsize=None)
+def _json_types():
+    """How each type of protobuf's is written in JSON."""
+    from google.protobuf.descriptor import FieldDescriptor
+
+    return {
+        FieldDescriptor.TYPE_BOOL: <int> JSON_BOOL,
+        FieldDescriptor.TYPE_INT32: <int> JSON_INT32,
+        FieldDescriptor.TYPE_SINT32: <int> JSON_SINT32,
+        FieldDescriptor.TYPE_UINT32: <int> JSON_UINT32,
+        FieldDescriptor.TYPE_INT64: <int> JSON_INT64,
+        FieldDescriptor.TYPE_UINT64: <int> JSON_UINT64,
+        FieldDescriptor.TYPE_FIXED32: <int> JSON_FIXED32,
+        FieldDescriptor.TYPE_FIXED64: <int> JSON_FIXED64,
+        FieldDescriptor.TYPE_SFIXED64: <int> JSON_SFIXED64,
+        FieldDescriptor.TYPE_DOUBLE: <int> JSON_DOUBLE,
+        FieldDescriptor.TYPE_ENUM: <int> JSON_ENUM,
+        FieldDescriptor.TYPE_STRING: <int> JSON_TEXT,
+        FieldDescriptor.TYPE_BYTES: <int> JSON_BYTES,
+        FieldDescriptor.TYPE_MESSAGE: <int> JSON_MESSAGE,
+    }
+
 
 _json_schema = lru_cache(maxsize=None)(_JsonSchema)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 from otelingest.codec.messages import parse
-from otelingest.codec.native_types import Encoder, encoder
-from otelingest.codec.rows import FIELDS, Row, log_rows, metric_rows, trace_rows
+from otelingest.codec.plans import Plan, make_plan
+from otelingest.codec.rows import Row, log_rows, metric_rows, trace_rows
 from otelingest.codec.scanning import scan
 from otelingest.codec.types import Column, ColumnData, Columns, Tables
 
@@ -23,7 +22,7 @@ def columns(signal: str, chunks: Sequence[bytes], layouts: Mapping[str, Sequence
     out, and so is one without rows. Raises KeyError for a column that nothing can fill, ValueError for a type that
     cannot be written (both also when there are no rows), and DecodeError for what `scan` would not have passed.
     """
-    plans = {kind: _plan(kind, tuple(map(tuple, layout))) for kind, layout in layouts.items()}
+    plans = {kind: make_plan(kind, tuple(map(tuple, layout))) for kind, layout in layouts.items()}
     rows: dict[str, list[Row]] = {kind: [] for kind in plans}
     tables = Tables()
     for chunk in chunks:
@@ -43,25 +42,6 @@ def _rows(signal: str, message: Any) -> Iterator[tuple[str | None, Row]]:
         return metric_rows(message)
     rows = trace_rows(message) if signal == "traces" else log_rows(message)
     return ((signal, row) for row in rows)
-
-
-Plan = tuple[tuple[int, Column, Encoder], ...]
-"""For each column of a target: the field of a row that it holds, its name and type, and how it is written."""
-
-
-@lru_cache(maxsize=64)
-def _plan(kind: str, layout: tuple[tuple[str, str], ...]) -> Plan:
-    places = {field.name: (place, field) for place, field in enumerate(FIELDS[kind])}
-    plan = []
-    for name, type_text in layout:
-        if name not in places:
-            raise KeyError(f"column {name!r}: {kind} have nothing to fill it with")
-        place, field = places[name]
-        try:
-            plan.append((place, Column(name, type_text), encoder(field.kind, field.array, type_text)))
-        except ValueError as error:
-            raise ValueError(f"column {name!r} of type {type_text}: {error}") from None
-    return tuple(plan)
 
 
 def _fill(plan: Plan, rows: list[Row]) -> Columns:

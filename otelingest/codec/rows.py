@@ -1,84 +1,19 @@
 """OTLP messages to rows: what each table stores of a span, a log record or a data point.
 
-A table's `Field`s name its columns and say what their values mean; a row is a tuple in the same order.
-The rules are the OpenTelemetry Collector's ClickHouse exporter's.
+A row is a tuple in the order of its table's `FIELDS`. The rules are the Collector's ClickHouse exporter's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from otelingest.codec.native_types import EMPTY_MAP, AttributeMap, Kind
+from otelingest.codec.native_types import EMPTY_MAP, AttributeMap
 from otelingest.codec.sorting import sort_entries
 from otelingest.codec.values import id_text, span_id_text_unblanked, trace_id_text_unblanked, value_text
 
 Row = tuple[Any, ...]
 
-
-class Field(NamedTuple):
-    """A column that can be filled: its name, what its values mean, and whether a row holds a list of them."""
-
-    name: str
-    kind: Kind
-    array: bool = False
-
-
-def _fields(spec: str) -> tuple[Field, ...]:
-    """One `Name:kind` each; `[]` behind the kind marks lists."""
-    fields = []
-    for word in spec.split():
-        name, _, kind = word.partition(":")
-        fields.append(Field(name, Kind(kind.removesuffix("[]")), kind.endswith("[]")))
-    return tuple(fields)
-
-
-_EXEMPLARS = """
-    Exemplars.FilteredAttributes:map[] Exemplars.TimeUnix:time[] Exemplars.Value:number[]
-    Exemplars.SpanId:text[] Exemplars.TraceId:text[]
-"""
-_COMMON = """
-    ResourceAttributes:map ResourceSchemaUrl:text ScopeName:text ScopeVersion:text ScopeAttributes:map
-    ScopeDroppedAttrCount:integer ScopeSchemaUrl:text ServiceName:text MetricName:text MetricDescription:text
-    MetricUnit:text Attributes:map StartTimeUnix:time TimeUnix:time
-"""
-
-FIELDS: Mapping[str, tuple[Field, ...]] = {
-    "traces": _fields(
-        """
-        Timestamp:time TraceId:text SpanId:text ParentSpanId:text TraceState:text SpanName:text SpanKind:text
-        ServiceName:text ResourceAttributes:map ScopeName:text ScopeVersion:text SpanAttributes:map Duration:integer
-        StatusCode:text StatusMessage:text
-        Events.Timestamp:time[] Events.Name:text[] Events.Attributes:map[]
-        Links.TraceId:text[] Links.SpanId:text[] Links.TraceState:text[] Links.Attributes:map[]
-        """
-    ),
-    "logs": _fields(
-        """
-        Timestamp:time TimestampTime:time TraceId:text SpanId:text TraceFlags:integer SeverityText:text
-        SeverityNumber:integer ServiceName:text Body:text ResourceSchemaUrl:text ResourceAttributes:map
-        ScopeSchemaUrl:text ScopeName:text ScopeVersion:text ScopeAttributes:map LogAttributes:map EventName:text
-        """
-    ),
-    "gauge": _fields(f"{_COMMON} Value:number Flags:integer {_EXEMPLARS}"),
-    "sum": _fields(
-        f"{_COMMON} Value:number Flags:integer {_EXEMPLARS} AggregationTemporality:integer IsMonotonic:flag"
-    ),
-    "histogram": _fields(
-        f"""{_COMMON} Count:integer Sum:number BucketCounts:integer[] ExplicitBounds:number[] {_EXEMPLARS}
-        Flags:integer Min:number Max:number AggregationTemporality:integer"""
-    ),
-    "exponential_histogram": _fields(
-        f"""{_COMMON} Count:integer Sum:number Scale:integer ZeroCount:integer
-        PositiveOffset:integer PositiveBucketCounts:integer[] NegativeOffset:integer NegativeBucketCounts:integer[]
-        {_EXEMPLARS} Flags:integer Min:number Max:number AggregationTemporality:integer"""
-    ),
-    "summary": _fields(
-        f"""{_COMMON} Count:integer Sum:number
-        ValueAtQuantiles.Quantile:number[] ValueAtQuantiles.Value:number[] Flags:integer"""
-    ),
-}
-"""Everything that can be stored, by kind of table."""
 
 _SPAN_KINDS = {0: "Unspecified", 1: "Internal", 2: "Server", 3: "Client", 4: "Producer", 5: "Consumer"}
 _STATUS_CODES = {0: "Unset", 1: "Ok", 2: "Error"}

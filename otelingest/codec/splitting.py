@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from otelingest.codec.messages import request_class
 from otelingest.codec.native_types import uvarint
+from otelingest.codec.types import Part
 from otelingest.codec.wire import LENGTH, length_delimited, read_tag, tag, value_end
 
 _RESOURCES = 1
@@ -17,13 +18,6 @@ _SCOPES = 2
 _ITEMS = 2
 _DATA_POINTS = 1
 _METRIC_DATA = frozenset({5, 7, 9, 10, 11})  # gauge, sum, histogram, exponential_histogram, summary
-
-
-class Part(NamedTuple):
-    """A valid request, and the spans, data points or log records in it."""
-
-    data: bytes
-    items: int
 
 
 class _Frame(NamedTuple):

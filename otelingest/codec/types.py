@@ -26,6 +26,13 @@ class Scan(NamedTuple):
     flattened_values: int = 0
 
 
+class Part(NamedTuple):
+    """A valid request, and the spans, data points or log records in it."""
+
+    data: bytes
+    items: int
+
+
 class Column(NamedTuple):
     """A column of a target table: its name, and its ClickHouse type as `DESCRIBE` spells it."""
 

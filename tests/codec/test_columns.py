@@ -7,7 +7,7 @@ import pytest
 from otelingest.clickhouse.schema import TABLES
 from otelingest.codec import Column, columns
 from otelingest.codec.messages import request_class
-from otelingest.codec.rows import FIELDS
+from otelingest.codec.plans import FIELDS
 from tests.codec.captures import CANONICAL
 from tests.codec.native import rows
 
