@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,12 +15,7 @@ from otelingest.pipeline.component import Consumer, Env, Processor
 from otelingest.pipeline.errors import Partial, Rejected
 from otelingest.pipeline.payload import Context, Payload
 from otelingest.processors.attribute_actions import Actions, ActionSettings, from_context
-from otelingest.processors.splice import replace_resources
-
-_REMEMBERED = 1024
-"""Edited resources that are kept: clients send the same one with every request."""
-_REMEMBERED_BYTES = 8192
-"""Larger resources are edited anew each time."""
+from otelingest.processors.splice import Memory, replace_resources
 
 
 class ResourceSettings(Settings):
@@ -44,7 +38,7 @@ class ResourceProcessor(Processor[ResourceSettings]):
         """Raises ConfigError for an action that makes no sense."""
         super().__init__(settings, env, next)
         self._actions = Actions(settings.attributes)
-        self._edited: OrderedDict[tuple[Any, ...], bytes] = OrderedDict()
+        self._memory = Memory()
 
     async def consume(self, payload: Payload) -> Partial | None:
         context = payload.context
@@ -62,16 +56,11 @@ class ResourceProcessor(Processor[ResourceSettings]):
 
     def _edit(self, encoded: bytes, sources: tuple[str | None, ...], context: Context) -> bytes:
         """An encoded resource after the actions. The outcome depends on it and on the request's `sources` alone."""
-        key = (encoded, *sources)
-        edited = self._edited.get(key)
-        if edited is not None:
-            self._edited.move_to_end(key)
-            return edited
+        size = len(encoded) + sum(len(text or "") for text in sources)
+        return self._memory.edited((encoded, *sources), size, lambda: self._act(encoded, context))
+
+    def _act(self, encoded: bytes, context: Context) -> bytes:
         resource: Any = Resource.FromString(encoded)
         self._actions.apply(resource.attributes, context)
-        result: bytes = resource.SerializeToString()
-        if len(encoded) + sum(len(text or "") for text in sources) <= _REMEMBERED_BYTES:
-            self._edited[key] = result
-            if len(self._edited) > _REMEMBERED:
-                self._edited.popitem(last=False)
-        return result
+        edited: bytes = resource.SerializeToString()
+        return edited

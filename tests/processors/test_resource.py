@@ -12,7 +12,7 @@ from otelingest.codec.types import Malformed
 from otelingest.codec.wire import length_delimited
 from otelingest.pipeline.errors import Rejected
 from otelingest.pipeline.payload import Context, Payload, Signal, request_class
-from otelingest.processors import resource as module
+from otelingest.processors import splice as module
 from otelingest.processors.resource import ResourceProcessor
 from otelingest.processors.splice import replace_resources
 from tests.processors.support import FakeHost, Sink, make_env, make_settings, payload, spans
@@ -113,9 +113,9 @@ async def test_only_so_many_edited_resources_are_remembered(monkeypatch: pytest.
     processor = make(UPSERT, Sink())
     for number in range(10):
         await processor.consume(spans(1, service=str(number)))
-    assert len(processor._edited) == 3
+    assert len(processor._memory) == 3
     await processor.consume(spans(1, service="x" * 10_000))
-    assert len(processor._edited) == 3
+    assert len(processor._memory) == 3
 
 
 @pytest.mark.parametrize("data", [b"\x0a", b"\x0a\x05\x0a\x01", b"\x0f", b"\x0a\x04\x0a\x02\x0a\x7f"])
