@@ -53,8 +53,12 @@ ALIASES: dict[tuple[str, str], str] = {
     ("processors", "resourcedetection"): "resource_detection",
     ("processors", "k8sattributes"): "k8s_attributes",
     ("connectors", "spanmetrics"): "span_metrics",
+    ("extensions", "jwtauthextension"): "jwtauth",
 }
-"""Older names of types. They are accepted, with a warning when the component is built."""
+"""Other names of types, most of them older ones. They are accepted, with a warning when the component is built."""
+
+STILL_CURRENT: frozenset[tuple[str, str]] = frozenset({("extensions", "jwtauthextension")})
+"""Those of them that are no older ones, but what other distributions call the component: nothing to warn of."""
 
 REMOVED: dict[tuple[str, str], str] = {
     ("exporters", "logging"): "the logging exporter has been deprecated, use the debug exporter instead",

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from otelingest.config.catalogue import ALIASES, REMOVED, is_upstream
+from otelingest.config.catalogue import ALIASES, REMOVED, STILL_CURRENT, is_upstream
 from otelingest.config.configuration import KINDS, Configuration, Kind, Registry
 from otelingest.config.failures import ConfigurationError, Failure, Remark, level
 from otelingest.config.gates import GATES, MERGE_APPEND, Turned
@@ -135,7 +135,7 @@ class _Loader:
         kind, id = component.kind, component.id
         self._result.of(kind)[id] = component.settings
         self._components.append(component)
-        if (kind, id.type) in ALIASES:
+        if (kind, id.type) in ALIASES and (kind, id.type) not in STILL_CURRENT:
             self._result.aliases[kind, id] = ALIASES[kind, id.type]
 
     def _component(self, kind: Kind, id: ComponentId, key: str) -> Any | None:

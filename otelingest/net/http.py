@@ -200,6 +200,7 @@ class Service:
         try:
             request.auth = await authenticator.authenticate(headers)
         except Unauthenticated as error:
+            self.say_once("Requests are refused: they do not show who may send", reason=str(error))
             response = self.app.refuse(request, Code.UNAUTHENTICATED, str(error))
             return response._replace(headers=(*response.headers, ("WWW-Authenticate", self._challenge)))
         except Exception:

@@ -1,7 +1,8 @@
 """The actions of the `resource` and `attributes` processors: insert, update, upsert, delete, hash, extract, convert.
 
 An attribute list is a protobuf repeated field of `KeyValue`. Where a key stands in it twice, the first one is read, and
-delete, hash and convert take all of them: a secret must not survive in the second.
+delete, hash and convert take all of them: a secret must not survive in the second. Setting a value leaves only that
+one: which of several is stored first depends on everything around them, and a sender could make it its own.
 """
 
 from __future__ import annotations
@@ -90,14 +91,16 @@ def find(attributes: Attributes, key: str) -> Any | None:
 
 
 def _set(attributes: Attributes, key: str, value: Any) -> None:
-    """Give a key a copy of a value, wherever the value itself stands."""
-    target = find(attributes, key)
-    if target is None:
-        copy = AnyValue()
-        copy.CopyFrom(value)
+    """Give a key a copy of a value, wherever the value itself stands, and no other value beside it."""
+    copy = AnyValue()
+    copy.CopyFrom(value)
+    places = [place for place, entry in enumerate(attributes) if entry.key == key]
+    if not places:
         attributes.add(key=key, value=copy)
-    elif target is not value:
-        target.CopyFrom(value)
+        return
+    attributes[places[0]].value.CopyFrom(copy)
+    for place in reversed(places[1:]):
+        del attributes[place]
 
 
 def _insert(key: str, source: Source) -> Apply:

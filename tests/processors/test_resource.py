@@ -66,6 +66,24 @@ async def test_a_group_without_a_resource_gets_one_only_if_there_is_something_to
     assert resources(await run(UPSERT, request)) == [{"team": "ml"}]
 
 
+@pytest.mark.parametrize("action", ["upsert", "update"])
+@pytest.mark.parametrize("others", [0, 20])
+async def test_a_value_from_the_token_leaves_none_of_the_senders_own(action: str, others: int) -> None:
+    """However often the sender gives one: of several that are stored, ClickHouse may answer with any."""
+    forged = [{"key": "project_id", "value": {"stringValue": text}} for text in ("one", "two", "three")]
+    rest = [{"key": f"key.{number}", "value": {"stringValue": "x"}} for number in range(others)]
+    attributes = [forged[0], *rest, *forged[1:]]
+    request = payload(
+        Signal.TRACES,
+        {"resourceSpans": [{"resource": {"attributes": attributes}, "scopeSpans": [{"spans": [{"name": "s"}]}]}]},
+    )
+    request = Payload(request.signal, request.chunks, request.items, Context(auth={"project_id": "the token's"}))
+    result = await run([{"key": "project_id", "action": action, "from_context": "auth.project_id"}], request)
+    (group,) = result.message().resource_spans
+    kept = [entry.value.string_value for entry in group.resource.attributes if entry.key == "project_id"]
+    assert (kept, len(group.resource.attributes)) == (["the token's"], others + 1)
+
+
 async def test_a_resource_in_two_pieces_is_one_resource() -> None:
     first = length_delimited(1, length_delimited(1, b"a"))
     second = length_delimited(1, length_delimited(1, b"b"))

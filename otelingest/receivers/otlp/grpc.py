@@ -167,6 +167,7 @@ class OtlpGrpc:
         try:
             return await self._authenticator.authenticate(_metadata(call))
         except Unauthenticated as error:
+            self._say_once("Requests are refused: they do not show who may send", reason=str(error))
             refusal = Status(Code.UNAUTHENTICATED, str(error))
         except Exception:
             self._log.error("The authenticator failed", exc_info=True)
@@ -210,8 +211,9 @@ class OtlpGrpc:
         return not name or (signal is not None and self._ingest.takes(signal))
 
     def _say_once(self, message: str, **values: Any) -> None:
-        if message not in self._said:
-            self._said.add(message)
+        key = message + str(values)
+        if len(self._said) < 100 and key not in self._said:
+            self._said.add(key)
             self._log.warning(message, **values)
 
 
