@@ -98,8 +98,7 @@ class JwtAuth(Extension[JwtAuthSettings]):
             raise _unparsed("token signature is invalid: signature is invalid") from None
         except jwt.InvalidAlgorithmError:
             raise _unparsed(
-                "token is unverifiable: error while executing keyfunc: "
-                f"unexpected signing method: {_algorithm(token)}"
+                f"token is unverifiable: error while executing keyfunc: unexpected signing method: {_algorithm(token)}"
             ) from None
         except (jwt.PyJWTError, TypeError, ValueError, ArithmeticError, RecursionError):
             raise _unparsed(_malformation(token)) from None

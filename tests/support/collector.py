@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 READY = "Everything is ready."
+CONFIG = Path(__file__).parent.parent.parent / "config"
 
 
 def free_port() -> int:
@@ -148,3 +149,17 @@ class CollectorProcess:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(5)
+
+
+def local(folder: Path, grpc: int, http: int, clickhouse: int, tcp: int) -> CollectorProcess:
+    """`config/local.yaml` on other ports."""
+    overrides = {
+        "receivers.otlp.protocols.grpc.endpoint": f"127.0.0.1:{grpc}",
+        "receivers.otlp.protocols.http.endpoint": f"127.0.0.1:{http}",
+        "exporters.clickhouse.endpoint": f"http://127.0.0.1:{clickhouse}",
+        "extensions.embedded_clickhouse.http_endpoint": f"127.0.0.1:{clickhouse}",
+        "extensions.embedded_clickhouse.tcp_endpoint": f"127.0.0.1:{tcp}",
+    }
+    folder.mkdir()
+    args = tuple(f"--set={key}={value}" for key, value in overrides.items())
+    return CollectorProcess((CONFIG / "local.yaml").read_text(), folder, args=args)

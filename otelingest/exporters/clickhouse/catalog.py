@@ -8,7 +8,7 @@ from typing import Any
 
 from otelingest import codec
 from otelingest.clickhouse import schema
-from otelingest.clickhouse.errors import NO_RIGHTS, ClickHouseError
+from otelingest.clickhouse.errors import MISSING, NO_RIGHTS, ClickHouseError
 from otelingest.clickhouse.servers import Servers
 from otelingest.codec.types import Column
 
@@ -36,12 +36,14 @@ class Target:
     """A table as it is. name: in SQL. label: in messages. columns: those that are written, with their types there.
 
     one_host: it exists on the server it is on and nowhere else, so that a retry must go to that server.
+    expected: it is not there yet.
     """
 
     name: str
     label: str
     columns: tuple[Column, ...]
     one_host: bool
+    expected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +84,7 @@ class CatalogReader:
         settings, tokens = await self._insert_settings()
         if self._create:
             await self._create_all()
-        targets = {kind: await self._target(kind, name) for kind, name in self._names.items()}
-        return Catalog(targets, settings, tokens)
+        return Catalog(await self._targets(), settings, tokens)
 
     async def _create_all(self) -> None:
         for purpose, statement in schema.create_statements(self._names, self._options):
@@ -94,6 +95,30 @@ class CatalogReader:
                     raise ClickHouseError(error.code, f"{purpose}: {error.message}") from error
                 # It may all be there already. If it is not, reading its columns says so.
                 self._once("warning", "Not allowed to create the schema", purpose=purpose, error=str(error))
+
+    async def _targets(self) -> Mapping[str, Target]:
+        """Every table by kind. One that is missing stops nobody but the rows that belong there, unless all are."""
+        targets: dict[str, Target] = {}
+        missing: list[ClickHouseError] = []
+        for kind, name in self._names.items():
+            try:
+                targets[kind] = await self._target(kind, name)
+            except ClickHouseError as error:
+                if error.code not in MISSING:
+                    raise
+                missing.append(error)
+                if len(missing) == len(self._names):
+                    raise
+                targets[kind] = self._expected(kind, name)
+                text = "A table is missing. What belongs there waits until it is made."
+                self._once("warning", text, table=targets[kind].label)
+        return targets
+
+    def _expected(self, kind: str, name: str) -> Target:
+        """A table as we would make it: writing to it says that it is missing, until it is looked at again."""
+        columns = tuple(Column(column.name, column.type) for column in schema.TABLES[kind].insert_columns)
+        label = f"{self._options.database}.{name}"
+        return Target(self._options.qualified(name), label, columns, one_host=False, expected=True)
 
     async def _target(self, kind: str, name: str) -> Target:
         found = await self._columns(name)

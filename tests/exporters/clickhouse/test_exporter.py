@@ -301,6 +301,24 @@ async def test_without_create_schema_nothing_is_changed(clickhouse):
     assert not [sql for sql in clickhouse.statements if sql.startswith(("CREATE", "ALTER"))]
 
 
+async def test_a_missing_table_stops_only_what_belongs_there(clickhouse):
+    clickhouse.tables["otel_traces"] = describe(schema.TRACES)
+    clickhouse.on_insert = lambda insert: None if insert.table in clickhouse.tables else error(60, "no such table", 404)
+    signals = frozenset({Signal.TRACES, Signal.LOGS})
+    with capture_logs() as logs:
+        async with exporting(clickhouse.url, signals, create_schema=False) as (exporter, _):
+            await exporter.consume(records())
+            await exporter.consume(spans())
+            await until(lambda: [insert.table for insert in clickhouse.inserts] == ["otel_traces"])
+            clickhouse.tables["otel_logs"] = describe(schema.LOGS)[1:]
+            await until(lambda: len(clickhouse.inserts) == 2)
+    logs_insert = clickhouse.inserts[1]
+    assert logs_insert.table == "otel_logs"
+    assert "Timestamp" not in logs_insert.columns  # it is written as it is, not as it was expected to be
+    missing = [line for line in logs if line["event"].startswith("A table is missing.")]
+    assert [line["table"] for line in missing] == ["default.otel_logs"]
+
+
 async def test_a_table_without_project_id_gains_it(clickhouse):
     clickhouse.tables["otel_traces"] = describe(schema.TRACES)
     async with exporting(clickhouse.url, TRACES):
