@@ -109,6 +109,7 @@ async def _serve(
         load=find_component,
         reread=reread,
         applied=applied,
+        resource=resource,
     )
     metrics = Metrics(collector.totals, resource, log)
     try:

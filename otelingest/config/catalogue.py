@@ -54,6 +54,7 @@ ALIASES: dict[tuple[str, str], str] = {
     ("processors", "k8sattributes"): "k8s_attributes",
     ("connectors", "spanmetrics"): "span_metrics",
     ("extensions", "jwtauthextension"): "jwtauth",
+    ("receivers", "fluentforward"): "fluent_forward",
 }
 """Other names of types, most of them older ones. They are accepted, with a warning when the component is built."""
 

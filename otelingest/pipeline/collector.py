@@ -50,6 +50,7 @@ class Collector:
     shutdown_timeout: seconds from the first signal until what is left is given up.
     reread: reads the configuration anew, on SIGHUP. Raises ConfigError or ConfigurationError.
     applied: is told of every configuration that has taken over.
+    resource: the attributes by which it names itself.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Collector:
         load: Load = load,
         reread: Callable[[], Awaitable[ConfigurationLike]] | None = None,
         applied: Callable[[Any], Awaitable[None]] | None = None,
+        resource: Mapping[str, Any] | None = None,
     ) -> None:
         self.stop_deadline: float | None = None
+        self.resource = resource or {}
         self._configuration = configuration
         self._make_log = make_log
         self._log = log
@@ -385,6 +388,10 @@ class _View:
     def stop_deadline(self) -> float | None:
         """The component's own, when it is stopped by itself."""
         return self._collector.stop_deadline if self.deadline is None else self.deadline
+
+    @property
+    def resource(self) -> Mapping[str, Any]:
+        return self._collector.resource
 
     def extension(self, component_id: ComponentId) -> Any | None:
         self._node.uses.add(component_id)

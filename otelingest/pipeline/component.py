@@ -43,6 +43,10 @@ class Host(Protocol):
     def stop_deadline(self) -> float | None:
         """`loop.time()` by which the component must have stopped; None while nothing is being stopped."""
 
+    @property
+    def resource(self) -> Mapping[str, Any]:
+        """The attributes by which the collector names itself: `service.name`, `service.instance.id` and others."""
+
     def extension(self, component_id: ComponentId) -> Any | None:
         """The started extension of that id, or None when `service.extensions` does not list it."""
 

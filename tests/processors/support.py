@@ -42,6 +42,7 @@ class FakeHost:
 
     def __init__(self) -> None:
         self.stop_deadline: float | None = None
+        self.resource: Mapping[str, Any] = {"service.instance.id": "the-instance"}
         self._shared: dict[Any, Any] = {}
 
     def extension(self, component_id: ComponentId) -> Any | None:
