@@ -59,7 +59,7 @@ class EmbeddedClickHouse(Extension[EmbeddedClickHouseSettings]):
     """Runs from its start to its stop; its process is started again when it ends before that."""
 
     Settings: ClassVar[type[Settings]] = EmbeddedClickHouseSettings
-    exclusive: ClassVar[bool] = True
+    exclusive: bool = True
 
     def __init__(self, settings: EmbeddedClickHouseSettings, env: Env) -> None:
         super().__init__(settings, env)

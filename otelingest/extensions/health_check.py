@@ -95,7 +95,7 @@ class HealthCheck(Extension[HealthCheckSettings]):
     """
 
     Settings = HealthCheckSettings
-    exclusive: ClassVar[bool] = True
+    exclusive: bool = True
 
     def __init__(self, settings: HealthCheckSettings, env: Env) -> None:
         super().__init__(settings, env)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from otelingest import __version__
 from otelingest.config.failures import ConfigurationError
 from otelingest.config.settings import ComponentId, Settings
-from otelingest.pipeline.component import Component, Extension
+from otelingest.pipeline.component import Extension
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.graph import Load, MakeLog, Node, Passage
 from otelingest.pipeline.links import Meter
@@ -431,8 +431,7 @@ def _may_collide(node: Node, other: Node) -> bool:
 
 
 def _exclusive(node: Node) -> bool:
-    component: type[Component[Any]] = type(node.component)
-    return component.exclusive
+    return node.component.exclusive
 
 
 _STOP_SIGNALS = {os_signal.SIGTERM: "terminated", os_signal.SIGINT: "interrupt"}

@@ -61,17 +61,36 @@ class Host(Protocol):
 
 
 @dataclass(frozen=True)
+class Batching:
+    """What a processor that makes batches leaves to the queues behind it, where those keep on disk what they take.
+
+    timeout: seconds that data waits at most. size: items that make a batch. max_size: the most that one may hold, 0: no
+    limit. metadata_keys: request headers by whose values batches are kept apart.
+    """
+
+    timeout: float
+    size: int
+    max_size: int = 0
+    metadata_keys: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Env:
     """What every component is built with, beside its settings.
 
     id: as written in the YAML, `type/name`.
     log: carries the component's identity in every line.
     signals: those that reach it; one for a processor.
+    durable: of a processor: something behind it has acknowledged data only when that is on disk, so nobody before may
+    do so earlier.
+    batching: of an exporter: what processors leave to its queues, by signal.
     """
 
     id: ComponentId
     log: FilteringBoundLogger
     signals: frozenset[Signal] = field(default=ALL_SIGNALS)
+    durable: bool = False
+    batching: Mapping[Signal, Batching] = field(default_factory=dict)
 
 
 class Component(Generic[S]):
@@ -82,7 +101,7 @@ class Component(Generic[S]):
     """
 
     Settings: ClassVar[type[Settings]]
-    exclusive: ClassVar[bool] = False
+    exclusive: bool = False
 
     def __init__(self, settings: S, env: Env) -> None:
         self.settings = settings
@@ -114,7 +133,7 @@ class Receiver(Component[S]):
     signals may be: look a signal up for each payload.
     """
 
-    exclusive: ClassVar[bool] = True
+    exclusive: bool = True
     signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
 
     def __init__(self, settings: S, env: Env, next: Mapping[Signal, Consumer]) -> None:
@@ -135,6 +154,11 @@ class Processor(Component[S]):
         super().__init__(settings, env)
         self.next = next
 
+    @classmethod
+    def batching(cls, settings: Any) -> Batching | None:
+        """The batches that one with these settings makes, if it makes any. It leaves them to `durable` exporters."""
+        return None
+
     async def consume(self, payload: Payload) -> Partial | None:
         raise NotImplementedError
 
@@ -143,6 +167,11 @@ class Exporter(Component[S]):
     """Hands telemetry to the world outside. One instance serves every pipeline that names it."""
 
     signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
+
+    @classmethod
+    def is_durable(cls, settings: Any) -> bool:
+        """Whether one with these settings has on disk what it has taken."""
+        return False
 
     async def consume(self, payload: Payload) -> Partial | None:
         raise NotImplementedError

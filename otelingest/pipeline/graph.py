@@ -6,10 +6,11 @@ import functools
 import graphlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from otelingest.config.settings import ComponentId, Settings
-from otelingest.pipeline.component import Component, Consumer, Env
+from otelingest.pipeline.component import Batching, Component, Consumer, Env
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.links import Meter, Slot, fan_out
 from otelingest.pipeline.metrics import INCOMING_ITEMS, OUTGOING_ITEMS, Sample
@@ -156,6 +157,7 @@ class _Builder:
         self._stale = stale
         self._graph = Graph()
         self._entries: dict[Any, Consumer] = {}
+        self._durable: dict[Any, bool] = {}
 
     def build(self) -> Graph:
         self._check_connectors()
@@ -176,8 +178,11 @@ class _Builder:
 
     def _build_pipeline(self, pipeline_id: Any) -> None:
         pipeline = self._pipelines[pipeline_id]
-        ends = [self._end(exporter_id) for exporter_id in dict.fromkeys(pipeline.exporters)]
-        consumer = self._fan_out(("behind", pipeline_id), ends)
+        exporters = list(dict.fromkeys(pipeline.exporters))
+        ends = [self._end(exporter_id) for exporter_id in exporters]
+        durable = sum(map(self._is_durable, exporters))
+        self._durable[pipeline_id] = durable > 0
+        consumer = self._fan_out(("behind", pipeline_id), ends, together=durable > 1)
         signals = frozenset({Signal(pipeline_id.signal)})
         for processor_id in reversed(pipeline.processors):
             consumer = self._processor(pipeline_id, processor_id, signals, consumer)
@@ -188,7 +193,16 @@ class _Builder:
     ) -> Consumer:
         place = (pipeline_id, processor_id)
         outgoing: Meter = self._part(("outgoing", *place), (id(next),), lambda: Meter(next))
-        node = self._node("processors", processor_id, (id(outgoing),), signals, outgoing, pipeline=pipeline_id)
+        durable = self._durable[pipeline_id]
+        node = self._node(
+            "processors",
+            processor_id,
+            (id(outgoing), durable),
+            signals,
+            outgoing,
+            pipeline=pipeline_id,
+            extra={"durable": durable},
+        )
         processor: Any = node.component
         incoming: Meter = self._part(("incoming", *place), (id(processor),), lambda: Meter(processor))
         if processor.counted:
@@ -203,7 +217,10 @@ class _Builder:
             if self._is_connector(exporter_id):
                 component = self._source("connectors", exporter_id, signals)
             else:
-                component = self._node("exporters", exporter_id, (signals,), signals).component
+                batching = self._batching_for(exporter_id)
+                basis = (signals, tuple(batching.items()))
+                extra = {"batching": batching}
+                component = self._node("exporters", exporter_id, basis, signals, extra=extra).component
             slot: Slot = self._part(("end", exporter_id), (), lambda: Slot(component))
             self._graph.lead(slot, component)
             self._graph.ends[exporter_id] = slot
@@ -225,9 +242,47 @@ class _Builder:
         self._graph.open(outlet, slots)
         return self._node(kind, source_id, (id(outlet),), signals, outlet).component
 
-    def _fan_out(self, key: tuple[Any, ...], consumers: Sequence[Consumer]) -> Consumer:
-        made: Consumer = self._part(key, tuple(map(id, consumers)), lambda: fan_out(consumers))
+    def _fan_out(self, key: tuple[Any, ...], consumers: Sequence[Consumer], *, together: bool = False) -> Consumer:
+        basis = (*map(id, consumers), together)
+        made: Consumer = self._part(key, basis, lambda: fan_out(consumers, together=together))
         return made
+
+    def _is_durable(self, exporter_id: ComponentId) -> bool:
+        """Whether what is handed to an exporter, or through a connector to what is behind it, is then on disk."""
+        if self._is_connector(exporter_id):
+            return any(
+                self._durable.get(pipeline_id, False)
+                for pipeline_id, pipeline in self._pipelines.items()
+                if exporter_id in pipeline.receivers
+            )
+        exporter = self._class("exporters", exporter_id)
+        return bool(exporter.is_durable(self._settings["exporters"][exporter_id]))
+
+    def _batching_for(self, exporter_id: ComponentId) -> dict[Signal, Batching]:
+        """What processors leave to a durable exporter, by signal; of several pipelines, the largest batches."""
+        found: dict[Signal, Batching] = {}
+        if not self._is_durable(exporter_id):
+            return found
+        for pipeline_id, pipeline in self._pipelines.items():
+            if exporter_id in pipeline.exporters and (made := self._batching_of(pipeline_id)) is not None:
+                signal = Signal(pipeline_id.signal)
+                found[signal] = max(made, found.get(signal, made), key=lambda batching: batching.size)
+        return found
+
+    def _batching_of(self, pipeline_id: Any) -> Batching | None:
+        """The batches that a pipeline makes last, or else those of the pipelines that lead into it."""
+        pipeline = self._pipelines[pipeline_id]
+        for processor_id in reversed(pipeline.processors):
+            processor = self._class("processors", processor_id)
+            made: Batching | None = processor.batching(self._settings["processors"][processor_id])
+            if made is not None:
+                return made
+        before = [
+            other_id
+            for other_id, other in self._pipelines.items()
+            if any(self._is_connector(id) and id in pipeline.receivers for id in other.exporters)
+        ]
+        return next(filter(None, map(self._batching_of, before)), None)
 
     def _node(
         self,
@@ -237,17 +292,26 @@ class _Builder:
         signals: frozenset[Signal],
         *next: Any,
         pipeline: Any = None,
+        extra: Mapping[str, Any] = MappingProxyType({}),
     ) -> Node:
         """A component, made from its settings and from `basis`."""
         node: Node = self._part(
             (kind, component_id, pipeline),
             (self._settings[kind][component_id], *basis),
-            lambda: self._make(kind, component_id, signals, *next, pipeline=pipeline),
+            lambda: self._make(kind, component_id, signals, *next, pipeline=pipeline, extra=extra),
         )
         self._graph.nodes.append(node)
         return node
 
-    def _make(self, kind: Kind, id: ComponentId, signals: frozenset[Signal], *next: Any, pipeline: Any = None) -> Node:
+    def _make(
+        self,
+        kind: Kind,
+        id: ComponentId,
+        signals: frozenset[Signal],
+        *next: Any,
+        pipeline: Any = None,
+        extra: Mapping[str, Any],
+    ) -> Node:
         singular = kind[:-1]
         component = self._class(kind, id)
         # A receiver's log lines do not name a signal, as it serves all of them.
@@ -255,7 +319,7 @@ class _Builder:
         settings, log = self._settings[kind][id], self._make_log(singular, id, only)
 
         def make() -> Component[Any]:
-            made: Component[Any] = component(settings, Env(id, log, signals), *next)
+            made: Component[Any] = component(settings, Env(id, log, signals, **extra), *next)
             return made
 
         try:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from typing import Any, cast
 
 from otelingest.pipeline.component import Consumer
 from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.payload import Payload
 
+Result = Partial | Exception | None
 Taken = Coroutine[Any, Any, Partial | None]
 
 
@@ -64,22 +65,39 @@ class FanOut:
     Everyone is asked, even after someone has said no. If anyone can take it later, the answer is `Refused`:
     the sender must send again, or that consumer's share is lost. A consumer that breaks has its exception raised
     last, so that a bug in one branch costs the others nothing.
+
+    together: all are asked in the same moment. Queues on one journal need that, to write a payload once for all of
+    them, or for none when one has no room.
     """
 
-    def __init__(self, consumers: Sequence[Consumer]) -> None:
+    def __init__(self, consumers: Sequence[Consumer], *, together: bool = False) -> None:
         self._consumers = tuple(consumers)
+        self._together = together
 
     async def consume(self, payload: Payload) -> Partial | None:
-        errors: list[Exception] = []
-        partials: list[Partial | None] = []
-        for consumer in self._consumers:
-            try:
-                partials.append(await consumer.consume(payload))
-            except Exception as error:
-                errors.append(error)
+        results = await (self._at_once(payload) if self._together else self._in_turn(payload))
+        errors = [result for result in results if isinstance(result, Exception)]
         if errors:
             raise _joined(errors)
-        return Partial.joined(partials)
+        return Partial.joined([result for result in results if not isinstance(result, Exception)])
+
+    async def _in_turn(self, payload: Payload) -> list[Result]:
+        results: list[Result] = []
+        for consumer in self._consumers:
+            try:
+                results.append(await consumer.consume(payload))
+            except Exception as error:
+                results.append(error)
+        return results
+
+    async def _at_once(self, payload: Payload) -> list[Result]:
+        results = await asyncio.gather(
+            *(consumer.consume(payload) for consumer in self._consumers), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, Exception):
+                raise result
+        return cast("list[Result]", results)
 
 
 def _joined(errors: Sequence[Exception]) -> Exception:
@@ -101,6 +119,6 @@ def _one_code(errors: Sequence[Refused | Rejected]) -> int | None:
     return codes.pop() if len(codes) == 1 else None
 
 
-def fan_out(consumers: Sequence[Consumer]) -> Consumer:
+def fan_out(consumers: Sequence[Consumer], *, together: bool = False) -> Consumer:
     """One consumer that stands for several."""
-    return consumers[0] if len(consumers) == 1 else FanOut(consumers)
+    return consumers[0] if len(consumers) == 1 else FanOut(consumers, together=together)

@@ -53,6 +53,11 @@ class Context:
     metadata: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
     auth: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
 
+    @property
+    def sender(self) -> str:
+        """Who sends, as far as is known: the authenticated identity, else the address."""
+        return f"auth:{sorted(self.auth.items(), key=str)}" if self.auth else self.peer
+
 
 EMPTY_CONTEXT = Context()
 

@@ -17,8 +17,8 @@ from pydantic import Field
 from otelingest.codec import split
 from otelingest.codec.types import Malformed
 from otelingest.config.settings import Duration, Naming, Problem, Settings, Uint32
-from otelingest.pipeline.component import Consumer, Env, Host, Processor
-from otelingest.pipeline.errors import Refused, Rejected
+from otelingest.pipeline.component import Batching, Consumer, Env, Host, Processor
+from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.metrics import BYTES_BOUNDS, SIZE_BOUNDS, Histogram, Instrument, Level, Sample
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context, Payload
 
@@ -121,18 +121,28 @@ class BatchProcessor(Processor[BatchSettings]):
         self._host: Host | None = None
         self._stopping = False
 
+    @classmethod
+    def batching(cls, settings: BatchSettings) -> Batching:
+        keys = tuple(key.lower() for key in settings.metadata_keys)
+        return Batching(settings.timeout.seconds, settings.send_batch_size, settings.send_batch_max_size, keys)
+
     async def start(self, host: Host) -> None:
         self._host = host
+        if self.env.durable:
+            self.log.info("Nothing waits here: exporters behind keep what they take on disk, and make these batches")
 
     def metrics(self) -> Iterator[Sample]:
         return self.counters.samples(len(self._groups) if self._keys else 1)
 
-    async def consume(self, payload: Payload) -> None:
+    async def consume(self, payload: Payload) -> Partial | None:
         """Return once the payload is appended. Raises Refused while too much waits, Rejected for one group too many."""
         if self._stopping:
             raise Refused("the collector is shutting down", retry_after=_RETRY_AFTER)
+        if self.env.durable:
+            return await self.next.consume(payload)
         if payload.items:
             await self._group(payload.context).add(payload)
+        return None
 
     async def stop(self) -> None:
         """Hand on all that waits, for as long as the host's deadline allows, and say what could not be."""

@@ -55,6 +55,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
     """
 
     Settings = ClickHouseSettings
+    certain = True
 
     def __init__(self, settings: ClickHouseSettings, env: Env) -> None:
         super().__init__(settings, env)

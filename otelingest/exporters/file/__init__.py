@@ -6,7 +6,6 @@ import asyncio
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import ClassVar
 
 from google.protobuf.message import DecodeError
 
@@ -30,7 +29,7 @@ class FileExporter(Exporter[FileSettings]):
     """
 
     Settings = FileSettings
-    exclusive: ClassVar[bool] = True
+    exclusive: bool = True
 
     def __init__(self, settings: FileSettings, env: Env) -> None:
         super().__init__(settings, env)

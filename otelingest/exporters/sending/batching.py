@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections import Counter, deque
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
-from otelingest.exporters.sending.queue import SIZE_OF, Entry, MemoryQueue
+from otelingest.exporters.sending.queue import SIZE_OF, Piece, Queue, Taken
 from otelingest.exporters.sending.settings import BatchSettings, Sizer
-from otelingest.exporters.sending.splitting import split
+from otelingest.exporters.sending.splitting import part_of, split
 from otelingest.pipeline.payload import Context, Payload
 
 MAX_HALVINGS = 64
@@ -25,11 +25,18 @@ class Allowance:
     left: int
 
 
+async def _forget() -> None:
+    """A queue in memory has nothing to write it to."""
+
+
 @dataclass(eq=False, slots=True)
 class Batch:
     """A payload on its way to the far end, and what its attempts have left behind.
 
-    identity: names it, the same at every attempt.
+    pieces: of which entries of the queue it is made.
+    identity: names it, the same at every attempt, and after a restart where the queue is on disk.
+    note: what is to be remembered of it besides, shared by all that it is cut into. `remember` writes it down.
+    doubtful: an earlier process has begun to send it, and nobody knows how far it came.
     prepared: what an exporter made of the payload, kept for the next attempt.
     done: the parts that the far end certainly has; they are not sent again.
     seen: how often which error has come.
@@ -38,8 +45,11 @@ class Batch:
     """
 
     payload: Payload
-    entries: tuple[Entry, ...] = ()
+    pieces: tuple[Piece, ...] = ()
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
+    note: dict[str, Any] = field(default_factory=dict)
+    remember: Callable[[], Awaitable[None]] = _forget
+    doubtful: bool = False
     attempts: int = 0
     prepared: Any = None
     done: set[str] = field(default_factory=set)
@@ -55,6 +65,9 @@ class Batch:
             Batch(
                 piece,
                 identity=f"{self.identity}.{number}",
+                note=self.note,
+                remember=self.remember,
+                doubtful=self.doubtful,
                 done=set(self.done),
                 seen=self.seen.copy(),
                 halvings=self.halvings,
@@ -66,7 +79,7 @@ class Batch:
 class Batcher:
     """Takes entries from a queue and gives batches. Any number of consumers may wait for one."""
 
-    def __init__(self, queue: MemoryQueue, settings: BatchSettings | None, sizer: Sizer) -> None:
+    def __init__(self, queue: Queue, settings: BatchSettings | None, sizer: Sizer) -> None:
         self._queue = queue
         self._settings = settings
         self._size_of = SIZE_OF[sizer]
@@ -79,12 +92,24 @@ class Batcher:
     async def next(self) -> Batch | None:
         """The next batch; None when the queue is closed and nothing is left of it."""
         if self._settings is None:
-            entry = await self._queue.take()
-            return None if entry is None else Batch(entry.payload, (entry,))
+            return await self._next_alone()
         async with self._lock:
             while not self._ready and not self._closed:
                 await self._collect(self._settings)
             return self._ready.popleft() if self._ready else None
+
+    async def _next_alone(self) -> Batch | None:
+        """Where nothing is joined: an entry, or what is left of it."""
+        if self._ready:
+            return self._ready.popleft()
+        entry = await self._queue.take()
+        if entry is None:
+            return None
+        ranges = list(entry.open_ranges())
+        self._queue.split(entry, len(ranges))
+        first, *others = [Batch(payload, (piece,)) for payload, piece in await _pieces(entry, ranges)]
+        self._ready.extend(others)
+        return first
 
     async def _collect(self, settings: BatchSettings) -> None:
         """Wait for the next entry, or for the end of a group's time."""
@@ -103,29 +128,29 @@ class Batcher:
             return
         await self._add(entry, settings, loop.time() + settings.flush_timeout.seconds)
 
-    async def _add(self, entry: Entry, settings: BatchSettings, due: float) -> None:
-        payload = entry.payload
-        metadata = payload.context.metadata
+    async def _add(self, entry: Taken, settings: BatchSettings, due: float) -> None:
+        assert entry.payload is not None
+        metadata = entry.payload.context.metadata
         kept = {key.lower(): metadata.get(key.lower()) for key in settings.partition.metadata_keys}
         key = tuple(kept.items())
         context = Context(metadata={name: values for name, values in kept.items() if values is not None})
-        pieces = await split(payload, settings.max_size, by_bytes=self._by_bytes) if settings.max_size else [payload]
-        entry.parts = len(pieces)
-        for piece in pieces:
-            size = self._size_of(piece)
+        pieces = await _pieces(entry, list(entry.open_ranges()), settings.max_size, by_bytes=self._by_bytes)
+        self._queue.split(entry, len(pieces))
+        for payload, piece in pieces:
+            size = self._size_of(payload)
             group = self._groups.get(key)
             if group is not None and 0 < settings.max_size < group.size + size:
                 self._flush(key)
                 group = None
             if group is None:
                 group = self._groups[key] = _Group(context, due)
-            group.add(piece, entry, size)
+            group.add(payload, piece, size)
             if group.size >= settings.min_size:
                 self._flush(key)
 
     def _flush(self, key: Hashable) -> None:
         group = self._groups.pop(key)
-        self._ready.append(Batch(Payload.merge(group.payloads, group.context), tuple(group.entries)))
+        self._ready.append(Batch(Payload.merge(group.payloads, group.context), tuple(group.pieces)))
 
 
 class _Group:
@@ -136,9 +161,24 @@ class _Group:
         self.due = due
         self.size = 0
         self.payloads: list[Payload] = []
-        self.entries: list[Entry] = []
+        self.pieces: list[Piece] = []
 
-    def add(self, payload: Payload, entry: Entry, size: int) -> None:
+    def add(self, payload: Payload, piece: Piece, size: int) -> None:
         self.payloads.append(payload)
-        self.entries.append(entry)
+        self.pieces.append(piece)
         self.size += size
+
+
+async def _pieces(
+    entry: Taken, ranges: list[tuple[int, int]], max_size: int = 0, *, by_bytes: bool = False
+) -> list[tuple[Payload, Piece]]:
+    """Ranges of an entry's items as payloads of their own, none larger than `max_size` (0: no limit)."""
+    found = []
+    for at, count in ranges:
+        assert entry.payload is not None
+        first = at
+        part = await part_of(entry.payload, first, count)
+        for payload in await split(part, max_size, by_bytes=by_bytes) if max_size else [part]:
+            found.append((payload, Piece(entry, first, payload.items)))
+            first += payload.items
+    return found

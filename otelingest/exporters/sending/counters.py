@@ -25,8 +25,10 @@ from otelingest.pipeline.payload import Payload, Signal
 class Queue(Protocol):
     """What is told of a queue, in units of its sizer."""
 
-    size: int
     capacity: int
+
+    @property
+    def size(self) -> int: ...
 
 
 @dataclass(slots=True)

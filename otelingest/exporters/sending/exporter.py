@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from otelingest.config.settings import ComponentId
+from otelingest.exporters.sending.backlog import Backlog
 from otelingest.exporters.sending.batching import Batch, Batcher
 from otelingest.exporters.sending.counters import Counters
-from otelingest.exporters.sending.queue import MemoryQueue
+from otelingest.exporters.sending.queue import MemoryQueue, Queue
 from otelingest.exporters.sending.retry import Backoff
-from otelingest.exporters.sending.settings import SendingSettings
+from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, SendingSettings, Sizer, batch_settings
 from otelingest.pipeline.component import Env, Exporter, Host
-from otelingest.pipeline.errors import ConsumeError, Partial, Refused, Rejected
+from otelingest.pipeline.errors import ConfigError, ConsumeError, Partial, Refused, Rejected
 from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Payload, Signal
 
@@ -22,6 +24,8 @@ _STOPPING_INTERVAL = 0.5
 """Seconds between attempts while the queue is drained before the end."""
 _MARGIN = 0.25
 """Seconds of the time for stopping that are left for closing connections."""
+_WRITE_INTERVAL = 1.0
+"""Seconds between attempts to write a batch's identity down, while the disk does not take it."""
 _TRY_QUEUE = " Try enabling sending_queue to survive temporary failures."
 _TRY_RETRY = " Try enabling retry_on_failure config option to retry on retryable errors."
 
@@ -33,32 +37,51 @@ class Divisible(Rejected):
 class _Lane:
     """One signal's way to the far end."""
 
-    def __init__(self, queue: MemoryQueue, batcher: Batcher) -> None:
+    def __init__(self, queue: Queue, batcher: Batcher) -> None:
         self.queue = queue
         self.batcher = batcher
         self.workers: list[asyncio.Task[None]] = []
 
 
+class _LeftInQueue(Refused):
+    """There is no time left to deliver a batch that is safe on disk."""
+
+
 class SendingExporter(Exporter[S]):
     """A subclass implements `push`, and may implement `prepare`. It calls `start` and `stop` of this class in its own.
+
+    certain: whether a batch in a queue on disk keeps its identity, written down before it is first sent. Who makes use
+    of that finds `doubtful` batches after a restart, and `note` and `remember` in each.
 
     counters: by signal. queues: by signal, none where `sending_queue` is off; they have `size` and `capacity`.
     """
 
+    certain: ClassVar[bool] = False
+
     def __init__(self, settings: S, env: Env) -> None:
         super().__init__(settings, env)
+        # A lane of the journal has one exporter at a time.
+        self.exclusive = self.is_durable(settings)
+        self._storage: Any = None
+        self._backlogs: list[Backlog] = []
         self.counters = {signal: Counters() for signal in Signal}
         self._lanes: dict[Signal, _Lane] = {}
         self._host: Host | None = None
         self._stopping = asyncio.Event()
 
+    @classmethod
+    def is_durable(cls, settings: S) -> bool:
+        return settings.sending_queue is not None and bool(settings.sending_queue.storage)
+
     @property
-    def queues(self) -> dict[Signal, MemoryQueue]:
+    def queues(self) -> dict[Signal, Queue]:
         return {signal: lane.queue for signal, lane in self._lanes.items()}
 
     def metrics(self) -> Iterator[Sample]:
         for signal in self.env.signals:
             yield from self.counters[signal].samples(signal, self.queues.get(signal), self.destination(signal))
+        for backlog in self._backlogs:
+            yield from backlog.samples()
 
     def destination(self, signal: Signal) -> Mapping[str, str]:
         """Labels that say where a signal's items are sent to."""
@@ -76,19 +99,58 @@ class SendingExporter(Exporter[S]):
         raise NotImplementedError
 
     async def start(self, host: Host) -> None:
-        self.settings.refuse_unsupported()
         self._host = host
         settings = self.settings.sending_queue
         if settings is None:
             return
+        if settings.storage:
+            self._storage = self._find_storage(settings.storage, host)
         for signal in sorted(self.env.signals):
-            queue = MemoryQueue(settings.queue_size, settings.sizer, block=settings.block_on_overflow)
-            lane = _Lane(queue, Batcher(queue, settings.batch, settings.batch_sizer))
+            queue = self._make_queue(signal, settings)
+            batch, sizer = self._batching(signal, settings)
+            lane = _Lane(queue, Batcher(queue, batch, sizer))
             lane.workers = [
                 asyncio.create_task(self._work(lane), name=f"{self.env.id} {signal} {number}")
                 for number in range(settings.num_consumers)
             ]
             self._lanes[signal] = lane
+
+    def _find_storage(self, id: str, host: Host) -> Any:
+        """What the storage extension offers. Raises ConfigError."""
+        extension = host.extension(ComponentId.parse(id))
+        if extension is None:
+            raise ConfigError("no storage client extension found")
+        storage = getattr(extension, "storage", None)
+        if storage is None:
+            raise ConfigError("requested extension is not a storage extension")
+        return storage
+
+    def _make_queue(self, signal: Signal, settings: QueueSettings) -> Queue:
+        if self._storage is None:
+            return MemoryQueue(settings.queue_size, settings.sizer, block=settings.block_on_overflow)
+        from otelingest.exporters.sending.durable import DurableQueue
+
+        journal = self._storage.journal
+        lane = journal.lane(f"{self.env.id}/{signal}", signal)
+        left = self.env.batching.get(signal)
+        queue = DurableQueue(
+            journal,
+            lane,
+            settings.queue_size,
+            settings.sizer,
+            block=settings.block_on_overflow,
+            batch_items=left.size if left is not None and settings.batch is None else 0,
+            certain=self.certain,
+        )
+        self._backlogs.append(Backlog(lane, signal, self.log))
+        return queue
+
+    def _batching(self, signal: Signal, settings: QueueSettings) -> tuple[BatchSettings | None, Sizer]:
+        """How this queue makes batches: as it says itself, else as `batch` in front would have."""
+        left = self.env.batching.get(signal)
+        if settings.batch is None and left is not None:
+            return batch_settings(left), "items"
+        return settings.batch, settings.batch_sizer
 
     async def stop(self) -> None:
         """Send what is in the queue, each batch at once and again until the time is over; then say what is left."""
@@ -96,6 +158,8 @@ class SendingExporter(Exporter[S]):
         workers = [worker for lane in self._lanes.values() for worker in lane.workers]
         if not workers:
             return
+        for backlog in self._backlogs:
+            backlog.stop()
         for lane in self._lanes.values():
             lane.queue.close()
         _, late = await asyncio.wait(workers, timeout=self._time_left())
@@ -103,7 +167,12 @@ class SendingExporter(Exporter[S]):
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
         left = {f"{signal}_items": lane.queue.items for signal, lane in self._lanes.items() if lane.queue.items}
-        if left:
+        if self._storage is not None:
+            for lane in self._lanes.values():
+                lane.queue.leave()
+            if left:
+                self.log.info("Shut down before the queue was empty. The rest stays on disk.", **left)
+        elif left:
             for signal, lane in self._lanes.items():
                 self.counters[signal].send_failed += lane.queue.items
             self.log.error("Shut down before the queue was empty. Dropping data.", **left)
@@ -138,17 +207,31 @@ class SendingExporter(Exporter[S]):
 
         A call of its own for each, so that a worker that waits for the next batch does not hold the last one's bytes.
         """
-        batch = await lane.batcher.next()
-        if batch is None:
+        batch = await lane.queue.resume() or await lane.batcher.next()
+        if batch is None or not await self._begin(lane, batch):
             return False
         error: ConsumeError | None = None
         try:
             await self._send(batch)
+        except _LeftInQueue:
+            return False
         except ConsumeError as failure:
             error = failure
-        for entry in batch.entries:
-            lane.queue.done(entry, error)
+        lane.queue.done(batch, error)
         return True
+
+    async def _begin(self, lane: _Lane, batch: Batch) -> bool:
+        """Write down that a batch is about to be sent. False when there is no time left for it."""
+        while True:
+            try:
+                await lane.queue.begin(batch)
+            except Refused as error:
+                if self._stopping.is_set():
+                    return False
+                self.log.warning("Cannot write a batch down, so it is not sent yet.", error=str(error))
+                await self._pause(_WRITE_INTERVAL)
+            else:
+                return True
 
     async def _send(self, batch: Batch) -> Partial | None:
         """Try until a batch has arrived. Raises what made it be dropped."""
@@ -156,15 +239,18 @@ class SendingExporter(Exporter[S]):
         counters.in_flight += 1
         try:
             partial = await self._attempts(batch)
+        except _LeftInQueue:
+            raise
         except ConsumeError as error:
             if isinstance(error, Divisible) and batch.payload.items > 1 and batch.halvings.left > 0:
-                await self._send_halves(batch)
+                await self._divide(batch)
                 return None
             counters.send_failed += batch.payload.items
             hint = "" if self.settings.retry_on_failure.enabled or isinstance(error, Rejected) else _TRY_RETRY
             hint += "" if self.settings.sending_queue is not None else _TRY_QUEUE
             dropped = batch.payload.items
-            self.log.error(f"Exporting failed. Dropping data.{hint}", error=str(error), dropped_items=dropped)
+            if not await self.bury(batch.payload, error):
+                self.log.error(f"Exporting failed. Dropping data.{hint}", error=str(error), dropped_items=dropped)
             raise
         finally:
             counters.in_flight -= 1
@@ -174,6 +260,34 @@ class SendingExporter(Exporter[S]):
         counters.send_failed += lost
         return partial
 
+    async def bury(self, payload: Payload, error: Exception) -> bool:
+        """Keep what is given up where someone can look at it and send it again. False where there is no such place."""
+        if self._storage is None:
+            return False
+        try:
+            await asyncio.to_thread(self._storage.dead_letters.add, payload, str(self.env.id), str(error))
+        except Exception as failure:
+            self.log.error("Cannot keep a dead letter", error=str(failure))
+            return False
+        text = "Exporting failed. The data is kept as a dead letter: see `otelingest dead-letters`."
+        self.log.error(text, error=str(error), items=payload.items)
+        return True
+
+    async def _divide(self, batch: Batch) -> None:
+        """Remember that a batch is sent in halves from now on, then do that."""
+        halved = batch.note.setdefault("halved", [])
+        if batch.identity not in halved:
+            halved.append(batch.identity)
+            while True:
+                try:
+                    await batch.remember()
+                    break
+                except Refused:
+                    if self._stopping.is_set():
+                        raise _LeftInQueue("there is no time left") from None
+                    await self._pause(_WRITE_INTERVAL)
+        await self._send_halves(batch)
+
     async def _send_halves(self, batch: Batch) -> None:
         """Send each half by itself. Raises what made the last one be dropped, when nothing has arrived."""
         halves = await batch.halves()
@@ -181,6 +295,8 @@ class SendingExporter(Exporter[S]):
         for half in halves:
             try:
                 await self._send(half)
+            except _LeftInQueue:
+                raise
             except ConsumeError as error:
                 failures.append(error)
         if len(failures) == len(halves):
@@ -188,6 +304,8 @@ class SendingExporter(Exporter[S]):
 
     async def _attempts(self, batch: Batch) -> Partial | None:
         loop = asyncio.get_running_loop()
+        if batch.identity in batch.note.get("halved", ()):
+            raise Divisible("it was sent in halves before")
         backoff = Backoff(self.settings.retry_on_failure, loop.time())
         while True:
             last = self._stopping.is_set() and self._time_left() is None
@@ -199,6 +317,8 @@ class SendingExporter(Exporter[S]):
             wait = backoff.next(loop.time(), getattr(error, "retry_after", None) or 0.0)
             if wait is None:
                 raise _refused("no more retries left: ", error)
+            if last and self._storage is not None:
+                raise _LeftInQueue(str(error))
             if last:
                 raise _refused("interrupted due to shutdown: ", error)
             tell = self.log.info

@@ -1,16 +1,23 @@
-"""The queue in memory. One that keeps its entries on disk offers the same methods."""
+"""The queue in memory, and what every queue offers: `durable` has one on disk."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from otelingest.exporters.sending.fairness import FairShare
 from otelingest.exporters.sending.settings import Sizer
 from otelingest.pipeline.errors import ConsumeError, Refused, Rejected
 from otelingest.pipeline.payload import Payload
 
+if TYPE_CHECKING:
+    from otelingest.exporters.sending.batching import Batch
+
+FULL = "sending queue is full"
+FULL_FOR_ONE = "sending queue is full: this sender's share of it is used up"
 RETRY_AFTER = 1.0
 """Seconds that a sender is asked to wait when the queue is full."""
 
@@ -33,6 +40,63 @@ class Entry:
     parts: int = 1
     result: asyncio.Future[None] | None = None
 
+    def open_ranges(self) -> Iterator[tuple[int, int]]:
+        """The items to be delivered, `(first, count)` each: all of them."""
+        yield 0, self.payload.items
+
+
+class Taken(Protocol):
+    """What a queue hands out: some of a payload's items, or all."""
+
+    @property
+    def payload(self) -> Payload | None: ...
+
+    def open_ranges(self) -> Iterator[tuple[int, int]]: ...
+
+
+class Piece(NamedTuple):
+    """What a batch has of an entry: so many items from `first` on."""
+
+    entry: Any
+    first: int
+    items: int
+
+
+class Queue(Protocol):
+    """Stands between the pipelines and the consumers of one signal. size, capacity: in units of the sizer."""
+
+    capacity: int
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def items(self) -> int: ...
+
+    async def put(self, payload: Payload, *, result: asyncio.Future[None] | None = None) -> None:
+        """Take a payload. Raises Refused when there is no room, Rejected when there never can be."""
+
+    async def take(self, within: float | None = None) -> Taken | None:
+        """The next entry; None when the queue is closed and empty. Raises TimeoutError."""
+
+    async def resume(self) -> Batch | None:
+        """A batch that an earlier process has begun, if there is one left."""
+
+    async def begin(self, batch: Batch) -> None:
+        """A batch is about to be sent for the first time. Raises Refused when that cannot be remembered."""
+
+    def done(self, batch: Batch, error: ConsumeError | None = None) -> None:
+        """A batch has been delivered, or given up with an error."""
+
+    def split(self, entry: Any, parts: int) -> None:
+        """An entry goes into several batches."""
+
+    def close(self) -> None:
+        """Take nothing more. What is in it can still be taken out."""
+
+    def leave(self) -> None:
+        """Whoever used it uses it no more; what is on disk stays there for the next."""
+
 
 class MemoryQueue:
     """Holds what is waiting or under way, up to a capacity. Everything here runs on the event loop."""
@@ -41,6 +105,8 @@ class MemoryQueue:
         self.capacity = capacity
         self.size = 0
         self.items = 0
+        self._held: dict[str, int] = {}
+        self._fairness = FairShare()
         self._size_of = SIZE_OF[sizer]
         self._block = block
         self._closed = False
@@ -54,13 +120,16 @@ class MemoryQueue:
             raise Rejected(f"element size too large: {size} is more than the whole queue holds ({self.capacity})")
         if self._closed:
             raise Refused("the exporter is shutting down")
-        if self._waiting or self.size + size > self.capacity:
+        sender = payload.context.sender
+        fair = self._fairness.allows(sender, self._held.get(sender, 0) + size, self.size, self.capacity)
+        if self._waiting or self.size + size > self.capacity or not fair:
             if not self._block:
-                raise Refused("sending queue is full", retry_after=RETRY_AFTER)
+                raise Refused(FULL if fair else FULL_FOR_ONE, retry_after=RETRY_AFTER)
             await self._room(size)
         else:
             self.size += size
         self.items += payload.items
+        self._held[sender] = self._held.get(sender, 0) + size
         self._entries.put_nowait(Entry(payload, size, result=result))
 
     async def _room(self, size: int) -> None:
@@ -85,8 +154,24 @@ class MemoryQueue:
             self._entries.put_nowait(None)  # for whoever else waits
         return entry
 
-    def done(self, entry: Entry, error: ConsumeError | None = None) -> None:
-        """One part of an entry has been delivered, or given up with an error."""
+    async def resume(self) -> Batch | None:
+        return None
+
+    async def begin(self, batch: Batch) -> None:
+        return None
+
+    def split(self, entry: Entry, parts: int) -> None:
+        entry.parts = parts
+
+    def leave(self) -> None:
+        return None
+
+    def done(self, batch: Batch, error: ConsumeError | None = None) -> None:
+        """A batch has been delivered, or given up with an error."""
+        for piece in batch.pieces:
+            self._part_done(piece.entry, error)
+
+    def _part_done(self, entry: Entry, error: ConsumeError | None) -> None:
         entry.parts -= 1
         if entry.result is not None and not entry.result.done() and (error is not None or not entry.parts):
             if error is None:
@@ -95,6 +180,10 @@ class MemoryQueue:
                 entry.result.set_exception(error)
         if not entry.parts:
             self.items -= entry.payload.items
+            sender = entry.payload.context.sender
+            self._held[sender] -= entry.size
+            if not self._held[sender]:
+                del self._held[sender]
             self._release(entry.size)
 
     def _release(self, size: int) -> None:

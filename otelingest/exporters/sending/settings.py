@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from otelingest.config.settings import Duration, Naming, Problem, Section, Settings, Unreadable
-from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.component import Batching
 
 _SECOND = 10**9
 Sizer = Literal["requests", "items", "bytes"]
@@ -135,6 +135,20 @@ class QueueSettings(Settings):
         return self.sizer if "sizer" in self.model_fields_set else "items"
 
 
+def batch_settings(left: Batching) -> BatchSettings | None:
+    """What `batch` has left to the queue, in the queue's own words."""
+    at_once = not left.size or not left.timeout
+    if at_once and not left.max_size:
+        return None
+    return BatchSettings(
+        flush_timeout=Duration(round(left.timeout * _SECOND) or 1),
+        min_size=0 if at_once else left.size,
+        max_size=left.max_size,
+        sizer="items",
+        partition=PartitionSettings(metadata_keys=list(left.metadata_keys)),
+    )
+
+
 class SendingSettings(Settings):
     """The base of an exporter's settings that sends over a network."""
 
@@ -148,8 +162,3 @@ class SendingSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         if self.timeout < 0:
             yield "timeoutsettings", "timeout value must be greater than or equal to 0"
-
-    def refuse_unsupported(self) -> None:
-        """Raise ConfigError for what is understood and cannot be done yet."""
-        if self.sending_queue is not None and self.sending_queue.storage:
-            raise ConfigError("sending_queue: `storage` is not supported yet: the queue is kept in memory")

@@ -18,6 +18,21 @@ async def split(payload: Payload, max_size: int, *, by_bytes: bool = False) -> l
     return await asyncio.to_thread(_cut, payload, max_items)
 
 
+async def part_of(payload: Payload, first: int, count: int) -> Payload:
+    """`count` items from `first` on."""
+    if count >= payload.items:
+        return payload
+    return await asyncio.to_thread(_part_of, payload, first, count)
+
+
+def _part_of(payload: Payload, first: int, count: int) -> Payload:
+    data = b"".join(payload.chunks)
+    if first:
+        data = b"".join(part.data for part in split_request(payload.signal, data, first)[1:])
+    part = split_request(payload.signal, data, count)[0]
+    return Payload(payload.signal, (part.data,), part.items, payload.context)
+
+
 def _cut(payload: Payload, max_items: int) -> list[Payload]:
     pieces: list[Payload] = []
     chunks: list[bytes] = []
