@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from otelingest.config.settings import Duration, Naming, Problem, Settings
 from otelingest.pipeline.component import Env, Extension, Host
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Instrument, Level, Sample
-from otelingest.storage import DeadLetters, Journal, Storage, StorageError
+
+if TYPE_CHECKING:
+    from otelingest.storage import Storage
 
 _SECOND = 10**9
 _DEFAULT = "/var/lib/otelcol/file_storage"
@@ -115,6 +117,9 @@ class FileStorage(Extension[FileStorageSettings]):
 
     async def start(self, host: Host) -> None:
         """Take the folder and read what is in it. Raises ConfigError."""
+        # Only who runs needs it: `validate` is to be quick.
+        from otelingest.storage import DeadLetters, Journal, Storage, StorageError
+
         settings = self.settings
         for text in settings.without_effect():
             self.log.warning("A setting has no effect", setting=text)

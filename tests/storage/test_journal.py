@@ -97,7 +97,7 @@ async def test_a_batch_that_was_begun_comes_again_with_its_identity_and_note(tmp
     lane = lane_of(again)
     (found,) = lane.interrupted
     assert found.identity == "batch-1"
-    assert [(slice.entry.number, slice.first, slice.count) for slice in found.slices] == [(0, 0, 10), (1, 0, 4)]
+    assert [(slice.entry.number, slice.first, slice.items) for slice in found.slices] == [(0, 0, 10), (1, 0, 4)]
     assert found.note == {"zone": "UTC", "done": ["a"]}
     rest = await again.take(lane)
     assert rest is not None
@@ -224,7 +224,7 @@ async def test_one_stuck_batch_does_not_keep_what_came_after_it(tmp_path: Path) 
     again = await opened(tmp_path)
     lane, other = lane_of(again), lane_of(again, "other/logs")
     (found,) = lane.interrupted
-    assert (found.identity, found.note, found.slices[0].count) == ("stuck", {"n": 1}, 5)
+    assert (found.identity, found.note, found.slices[0].items) == ("stuck", {"n": 1}, 5)
     loaded = await again.load(lane, found.slices[0].entry)
     assert loaded is not None
     assert loaded.chunks == (b"stuck",)

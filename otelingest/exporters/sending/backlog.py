@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otelingest.pipeline.metrics import Instrument, Sample
 from otelingest.pipeline.payload import Signal
-from otelingest.storage import Lane
+
+if TYPE_CHECKING:
+    from otelingest.storage import Lane
 
 _INTERVAL = 10.0
 _LATE = 30.0
