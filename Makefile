@@ -7,6 +7,7 @@ READY := $(VENV)/.ready
 NATIVE := $(VENV)/.native
 CONFIG ?= config/local.yaml
 CASES ?= 100000
+SCHEDULES ?= 200
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -76,6 +77,9 @@ check-verdicts: setup ## compare verdicts on configurations with the recorded on
 check-processors: setup ## compare what processors make of data with what was recorded
 	$(BIN)/python $(RECORDINGS)/processors/check.py $(OURS)
 
+check-delivery: setup ## let random schedules of faults happen, and count what is lost or doubled (SCHEDULES=200, SEED=N)
+	$(BIN)/python -m tests.delivery --schedules $(SCHEDULES) $(if $(SEED),--seed $(SEED))
+
 docs: setup ## write docs/components from the settings classes
 	$(BIN)/python -m otelingest.documentation
 
@@ -89,5 +93,5 @@ lock: setup ## compile requirements.txt anew from pyproject.toml
 clean: ## remove what was built, but neither .venv nor data
 	rm -rf build dist *.egg-info otelingest/codec/*.so $(NATIVE) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-.PHONY: help run test lint format setup build bench sanitize check-golden check-probes check-verdicts check-processors docs lock clean
+.PHONY: help run test lint format setup build bench sanitize check-golden check-probes check-verdicts check-processors check-delivery docs lock clean
 .DEFAULT_GOAL := help
