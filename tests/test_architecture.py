@@ -27,10 +27,15 @@ MAY_IMPORT = {
     "clickhouse.schema": ("codec.types",),
     "clickhouse": ("codec", "pipeline", "config", "net"),
     "machine": (),
-    "telemetry": ("config", "pipeline", "net"),
+    "prometheus": (),
+    "telemetry": ("config", "pipeline", "net", "prometheus"),
     "query": ("clickhouse", "config", "pipeline"),
     **dict.fromkeys(
-        KINDS, ("pipeline", "config", "codec", "clickhouse", "net", "ottl", "storage", "machine", "exporters.sending")
+        KINDS,
+        (
+            *("pipeline", "config", "codec", "clickhouse", "net", "ottl", "prometheus", "storage", "machine"),
+            "exporters.sending",
+        ),
     ),
     "probe": ("pipeline",),
     "documentation": ("*",),

@@ -43,7 +43,7 @@ GATES: dict[str, Gate] = {
         ),
         Gate("exporter.file.nativeCompression", "Alpha", _NONE),
         Gate("exporter.prometheus.DisableResourceToTelemetryConversion", "Alpha", _NONE),
-        Gate("exporter.prometheusexporter.DisableAddMetricSuffixes", "Alpha", _NONE),
+        Gate("exporter.prometheusexporter.DisableAddMetricSuffixes", "Beta", _NONE),
         Gate("extension.healthcheck.useComponentStatus", "Alpha", _NONE),
         Gate("filter.filterlog.useOTTLBridge", "Alpha", _NONE),
         Gate("filter.filtermetric.useOTTLBridge", "Alpha", _NONE),

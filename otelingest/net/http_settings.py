@@ -80,7 +80,8 @@ class HttpServerSettings(Settings):
     @model_validator(mode="after")
     def _one_keepalive(self) -> HttpServerSettings:
         # Defaults do not count: a printed configuration has them all, and must be readable again.
-        if "keepalive" in self.model_fields_set and (self.idle_timeout or not self.keep_alives_enabled):
+        idle = "idle_timeout" in self.model_fields_set and self.idle_timeout
+        if "keepalive" in self.model_fields_set and (idle or not self.keep_alives_enabled):
             raise Unreadable(
                 "confighttp.ServerConfig: cannot use deprecated keepalive fields (idle_timeout, keep_alives_enabled) "
                 "alongside the 'keepalive' section; migrate to the 'keepalive' section"

@@ -1,4 +1,4 @@
-"""Writes the collector's own metrics in Prometheus' text format (version 0.0.4).
+"""Shows the collector's own metrics in Prometheus' text format, under upstream's names.
 
 Not by prometheus-client: that one appends `_total` to every counter's name, and upstream's default names have none.
 """
@@ -8,11 +8,13 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 from otelingest.config.service import PrometheusReader
 from otelingest.pipeline.metrics import Histogram, Instrument, Labels, Level, Totals
+from otelingest.prometheus.families import Bucket, Distribution, Family, Point
+from otelingest.prometheus.text import write_text
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 
@@ -32,31 +34,22 @@ class Exposition:
 
     def render(self, totals: Totals, level: Level) -> bytes:
         """Everything that there is to show at a level."""
-        lines: list[str] = []
-        for instrument, series in totals.families():
-            if instrument.level <= level:
-                lines += self._family(instrument, series)
-        lines += [
-            "# HELP target_info Target metadata",
-            "# TYPE target_info gauge",
-            _line("target_info", self._resource, 1),
+        families = [
+            self._family(instrument, series) for instrument, series in totals.families() if instrument.level <= level
         ]
-        return ("\n".join(lines) + "\n").encode("utf-8", "replace")
+        target = Family("target_info", "gauge", "Target metadata", [Point(self._resource, 1)])
+        return write_text([*families, target])
 
-    def _family(self, instrument: Instrument, series: Iterable[tuple[Labels, Any]]) -> Iterable[str]:
-        name = self._name(instrument)
-        yield f"# HELP {name} {_escape(instrument.help, quotes=False)}"
-        yield f"# TYPE {name} {instrument.kind}"
+    def _family(self, instrument: Instrument, series: Iterable[tuple[Labels, Any]]) -> Family:
+        points = []
         for own, value in series:
             labels = dict(self._constant)
             if self._scopes:
                 labels |= {"otel_scope_name": instrument.scope, "otel_scope_schema_url": "", "otel_scope_version": ""}
             labels |= {_name(key): text for key, text in own}
-            pairs = tuple(sorted(labels.items()))
-            if isinstance(value, Histogram):
-                yield from _histogram(name, pairs, value)
-            else:
-                yield _line(name, pairs, value)
+            shown = _distribution(value) if isinstance(value, Histogram) else value
+            points.append(Point(tuple(sorted(labels.items())), shown))
+        return Family(self._name(instrument), instrument.kind, instrument.help, points)
 
     def _name(self, instrument: Instrument) -> str:
         name = _name(instrument.name)
@@ -90,33 +83,7 @@ def _name(text: str) -> str:
     return re.sub(r"[^a-zA-Z0-9_:]|^(?=\d)", "_", text)
 
 
-def _histogram(name: str, labels: Labels, value: Histogram) -> Iterable[str]:
-    below = 0
-    for bound, count in zip((*value.bounds, float("inf")), value.counts, strict=True):
-        below += count
-        yield _line(f"{name}_bucket", (*labels, ("le", _number(bound))), below)
-    yield _line(f"{name}_sum", labels, value.sum)
-    yield _line(f"{name}_count", labels, below)
-
-
-def _line(name: str, labels: Labels, value: float) -> str:
-    inner = ",".join(f'{key}="{_escape(text)}"' for key, text in labels)
-    return f"{name}{{{inner}}} {_number(value)}" if inner else f"{name} {_number(value)}"
-
-
-def _number(value: float) -> str:
-    """As Go writes it: the shortest digits, and from a million on with an exponent."""
-    if value == float("inf"):
-        return "+Inf"
-    sign, digits, exponent = Decimal(repr(float(value))).normalize().as_tuple()
-    assert isinstance(exponent, int)
-    power = len(digits) + exponent - 1
-    if -4 <= power < 6 or not value:
-        return str(int(value)) if float(value).is_integer() else repr(float(value))
-    fraction = "".join(map(str, digits[1:]))
-    return f"{'-' * sign}{digits[0]}{'.' + fraction if fraction else ''}e{power:+03d}"
-
-
-def _escape(text: str, *, quotes: bool = True) -> str:
-    text = text.replace("\\", r"\\").replace("\n", r"\n")
-    return text.replace('"', r"\"") if quotes else text
+def _distribution(value: Histogram) -> Distribution:
+    below = list(accumulate(value.counts))
+    buckets = [Bucket(bound, count) for bound, count in zip(value.bounds, below, strict=False)]
+    return Distribution(buckets, below[-1], value.sum)
