@@ -17,10 +17,10 @@ NEEDED = {"JWT_SECRET": "a-secret-that-is-long-enough-to-be-one"}
 """What some of them must find in the environment."""
 
 
-@pytest.mark.parametrize("file", sorted(CONFIG.glob("*.yaml")), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", sorted(CONFIG.rglob("*.yaml")), ids=lambda file: file.name)
 def test_it_is_valid(file: Path) -> None:
     command = [sys.executable, "-m", "otelingest", "validate", "--config", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | NEEDED)
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | NEEDED, cwd=CONFIG.parent)
     assert (done.returncode, done.stderr) == (0, "")
 
 
