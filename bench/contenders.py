@@ -33,13 +33,14 @@ class Place:
 class Contender:
     """A collector that is there.
 
-    needs_tables: whether it expects the tables to be there, instead of creating them.
+    needs_tables: whether it expects the tables to be there, instead of creating them. binary: of a peer.
     """
 
     key: str
     title: str
     command: Callable[[Case, Place], Sequence[str]]
     needs_tables: bool = False
+    binary: Path = Path(sys.executable)
 
 
 def ourselves() -> Contender:
@@ -60,7 +61,7 @@ def go_collector(path: Path | None) -> Contender | None:
     def command(case: Case, place: Place) -> Sequence[str]:
         return [str(binary), "--config", str(_configuration(case, place))]
 
-    return Contender("go", f"Go collector {_version(binary)}{_go_version(binary)}", command)
+    return Contender("go", f"Go collector {_version(binary)}{_go_version(binary)}", command, binary=binary)
 
 
 def rotel(path: Path | None) -> Contender | None:
@@ -86,7 +87,7 @@ def rotel(path: Path | None) -> Contender | None:
             options |= {"exporter": "clickhouse", "clickhouse-exporter-endpoint": place.clickhouse}
         return [str(binary), "start", *(part for name, value in options.items() for part in (f"--{name}", value))]
 
-    return Contender("rotel", f"Rotel {_version(binary)}", command, needs_tables=True)
+    return Contender("rotel", f"Rotel {_version(binary)}", command, needs_tables=True, binary=binary)
 
 
 PEERS: dict[str, Callable[[Path | None], Contender | None]] = {"go": go_collector, "rotel": rotel}

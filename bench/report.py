@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 from bench.cases import TABLE, Case
 from bench.contenders import PUBLISHED, Contender
@@ -13,11 +14,20 @@ from bench.meter import Machine
 
 MIB = 2**20
 Figure = Callable[[Run], float]
+
+
+class Titled(Protocol):
+    """Whoever is measured."""
+
+    @property
+    def title(self) -> str: ...
+
+
 _NOISE = 0.1
 _SHARES = tuple(n / 10 for n in range(1, 11))
 
 
-def head(machine: Machine, contenders: Sequence[Contender], command: str) -> str:
+def head(machine: Machine, contenders: Sequence[Titled], command: str) -> str:
     """Where, when and with what."""
     now = datetime.datetime.now().astimezone()
     lines = (

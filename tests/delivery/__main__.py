@@ -11,12 +11,13 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from tests.delivery.collectors import OURS
+from tests.delivery.collectors import ourselves, upstream
 from tests.delivery.oracle import Verdict
 from tests.delivery.schedule import Schedule
 from tests.delivery.world import Ground
@@ -30,7 +31,8 @@ def main() -> int:
     parser.add_argument("--collector", type=Path, help="another collector's binary that understands the same keys")
     parser.add_argument("--findings", type=Path, default=Path("build/delivery"))
     options = parser.parse_args()
-    command = OURS if options.collector is None else (str(options.collector),)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is stopped then, too
+    launch = ourselves if options.collector is None else upstream(options.collector)
     total, failed, began = Verdict(), [], time.monotonic()
     with tempfile.TemporaryDirectory(prefix="otelingest-delivery-") as name:
         ground = Ground.lay(Path(name))
@@ -43,7 +45,7 @@ def main() -> int:
                 )
                 before = time.monotonic()
                 try:
-                    verdict = schedule.run(ground, command)
+                    verdict = schedule.run(ground, launch)
                     word = "ok" if verdict else "WRONG"
                 except AssertionError as error:
                     verdict = Verdict(examples=[str(error)])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from tests.support.collector import free_ports
 _HOST = "127.0.0.1"
 _READY_SECONDS = 60.0
 _QUEUE = re.compile(r"^otelcol_exporter_queue_size\{.*\} (\S+)$", re.M)
-OURS = (sys.executable, "-m", "otelingest", "--shutdown-timeout", "2s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Variant:
     own_batches: bool = False
     fsync: bool = True
     queue_size: int = 1000
-    timeout: str = "3s"
+    timeout: str = "5s"
 
     def __str__(self) -> str:
         parts = [self.scheme, "batch" if self.batch else "", "own batches" if self.own_batches else ""]
@@ -61,6 +60,30 @@ class Ports:
     @classmethod
     def free(cls) -> Ports:
         return cls(*free_ports(3))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a collector is started with. clickhouse: the ports by scheme; databases: those that it writes into."""
+
+    config: Path
+    ports: Ports
+    clickhouse: Mapping[str, int]
+    databases: Sequence[str]
+
+
+Launch = Callable[[Place], Sequence[str]]
+"""The command line of a collector."""
+
+
+def ourselves(place: Place) -> Sequence[str]:
+    """This collector, as it is in the working tree."""
+    return [sys.executable, "-m", "otelingest", "--config", str(place.config), "--shutdown-timeout", "2s"]
+
+
+def upstream(binary: Path) -> Launch:
+    """One that understands the same configuration."""
+    return lambda place: [str(binary), "--config", str(place.config)]
 
 
 def configuration(
@@ -112,25 +135,15 @@ def configuration(
 
 
 class Collector:
-    """A collector as a process. command: what starts it, without `--config`. prefix: a command that runs this one."""
+    """A collector as a process, which works and writes its log in `folder`."""
 
     def __init__(
-        self,
-        config: Mapping[str, Any],
-        ports: Ports,
-        folder: Path,
-        *,
-        command: Sequence[str] = OURS,
-        prefix: Sequence[str] = (),
-        env: Mapping[str, str] | None = None,
+        self, command: Sequence[str], ports: Ports, folder: Path, *, env: Mapping[str, str] | None = None
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.ports = ports
         self.log_path = folder / "collector.log"
         self.process: subprocess.Popen[bytes] | None = None
-        path = folder / "config.yaml"
-        path.write_text(json.dumps(config, indent=1))
-        self._command = (*prefix, *command, *(("--config", str(path)) if "--config" not in command else ()))
+        self._command = command
         self._folder = folder
         self._env = {**os.environ, **(env or {})}
 
@@ -207,8 +220,6 @@ class Collector:
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     try:
         socket.create_connection((_HOST, port), 0.5).close()
     except OSError:

@@ -89,7 +89,7 @@ def _each_table(*statements: str) -> Act:
 
 def _mixed(mix: Mix, questions: Mix | None = None) -> Act:
     def begin(world: World, chance: random.Random) -> None:
-        world.proxy.slow = chance.choice((0.3, 1.0, 4.0))
+        world.proxy.slow = chance.choice((0.3, 1.0, 6.0))
         harms = type(world.proxy).HARMS
         world.proxy.mix = {harm: share for harm, share in mix.items() if harm in harms}
         world.proxy.questions = {harm: share for harm, share in (questions or {}).items() if harm in harms}

@@ -11,6 +11,9 @@ from tests.delivery.requests import TABLES, TIMES, Request
 from tests.support.clickhouse import ask
 
 _STEP = 0.25
+_SURE, _UNSURE = 0.75, 3.0
+"""Seconds without a new row after which all is there, where a collector says that it holds nothing; or says nothing."""
+_LONGEST = 90.0
 
 
 @dataclass
@@ -110,9 +113,10 @@ def _untimed(url: str, database: str, acknowledged: Iterable[Request]) -> Iterat
 
 
 def settle(count: Callable[[], int], queued: Callable[[], float | None], wanted: int, *, patience: float) -> None:
-    """Wait until the queues are empty and rows have stopped coming, or nothing has changed for `patience` seconds.
+    """Wait until the queues are empty and rows have stopped coming.
 
-    wanted: rows that there must be at least; while they are not, only patience ends the wait.
+    wanted: rows that there must be at least; nothing is lost before `patience` seconds have gone without a new one.
+    Raises AssertionError where a collector says for `_LONGEST` that it holds something, and does not deliver it.
     """
     last, since = -1, time.monotonic()
     while True:
@@ -122,9 +126,9 @@ def settle(count: Callable[[], int], queued: Callable[[], float | None], wanted:
             now = -1
         if now != last:
             last, since = now, time.monotonic()
-        quiet = time.monotonic() - since
-        if quiet > patience:
+        quiet, waiting = time.monotonic() - since, queued()
+        enough = _UNSURE if waiting is None else _SURE
+        if not waiting and quiet >= (enough if now >= wanted else patience):
             return
-        if now >= wanted and quiet >= 3 * _STEP and queued() in (0, None):
-            return
+        assert quiet < _LONGEST, f"its queues hold {waiting} and nothing has come for {_LONGEST:.0f} s"
         time.sleep(_STEP)

@@ -74,7 +74,8 @@ class Maker:
         resource = message.resource_spans.add()
         resource.resource.attributes.add(key="service.name").value.string_value = f"service {items % 3}"
         spans = resource.scope_spans.add().spans
-        clock, ids, traces = self._clock(), [], {}
+        clock, ids = self._clock(), []
+        traces: dict[str, tuple[int, int]] = {}
         trace = ""
         for number in range(items):
             if number % 20 == 0:

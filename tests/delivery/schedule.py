@@ -5,18 +5,18 @@ from __future__ import annotations
 import heapq
 import random
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from tests.delivery.clients import Habit
-from tests.delivery.collectors import OURS, Variant
+from tests.delivery.collectors import Launch, Variant, ourselves
 from tests.delivery.faults import FAULTS
 from tests.delivery.oracle import Verdict
 from tests.delivery.world import Ground, World
 
 _DISK_SHARE = 0.25
 _RESTART_SHARE = 0.5
-_REQUESTS = 50
+_REQUESTS = 25
 """Of each client at most: without batches each is an INSERT or several, and all of them are waited for."""
 
 
@@ -56,8 +56,9 @@ class Schedule:
             durable=durable,
             own_batches=chance.random() < 0.3,
             queue_size=chance.choice((20, 1000, 1000)),
+            timeout=chance.choice(("3s", "10s")),
         )
-        habits = tuple(_habit(chance, number) for number in range(chance.randint(3, 6)))
+        habits = tuple(_habit(chance, number) for number in range(chance.randint(3, 5)))
         seconds = chance.uniform(2.0, 5.0)
         disk = chance.random() < _DISK_SHARE and disks and durable
         restart = chance.random() < _RESTART_SHARE
@@ -70,9 +71,9 @@ class Schedule:
         restart = "; restarted in the end" if self.restart else ""
         return f"seed {self.seed} ({self.variant}; {len(self.habits)} clients): {events}{restart}"
 
-    def run(self, ground: Ground, command: Sequence[str] = OURS) -> Verdict:
+    def run(self, ground: Ground, launch: Launch = ourselves) -> Verdict:
         """Let it happen. Raises AssertionError where a collector does what it must not whatever happens."""
-        with World(ground, self.seed, self.variant, disk=self.disk, command=command) as world:
+        with World(ground, self.seed, self.variant, disk=self.disk, launch=launch) as world:
             world.send(self.habits)
             self._play(world)
             world.mend()

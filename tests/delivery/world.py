@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.delivery.clients import Client, Habit, finish
-from tests.delivery.collectors import OURS, Collector, Ports, Variant, configuration
+from tests.delivery.collectors import Collector, Launch, Place, Ports, Variant, configuration, ourselves
 from tests.delivery.engine import Engine
 from tests.delivery.oracle import Verdict, judge, rows, settle
 from tests.delivery.preload import failing_calls
 from tests.delivery.proxy import HttpProxy, Proxy, TcpProxy
-from tests.delivery.requests import Maker, Request
+from tests.delivery.requests import SIGNALS, Maker, Request
 from tests.delivery.small_disk import SmallDisk
 from tests.support.clickhouse import ask
 
@@ -40,7 +41,11 @@ class Ground:
 
 
 class World:
-    """One collector with everything around it. disk: whether the journal lies on a small disk of its own."""
+    """One collector with everything around it.
+
+    disk: whether the journal lies on a small disk of its own. launch: what starts the collector. databases: of the
+    exporters, if they are to have certain names.
+    """
 
     def __init__(
         self,
@@ -49,12 +54,13 @@ class World:
         variant: Variant,
         *,
         disk: bool = False,
-        command: Sequence[str] = OURS,
+        launch: Launch = ourselves,
+        databases: Sequence[str] = (),
     ) -> None:
         self.ground = ground
         self.engine = ground.engine
         self.folder = ground.folder / f"schedule-{seed}"
-        self.databases = [f"s{seed}_{number}" for number in range(variant.exporters)]
+        self.databases = databases or [f"s{seed}_{number}" for number in range(variant.exporters)]
         self.control = self.folder / "failing"
         self.clients: list[Client] = []
         self.proxies: dict[str, Proxy] = {
@@ -65,18 +71,17 @@ class World:
         journal = self.folder / "journal"
         self.disk = SmallDisk(journal, _DISK_MEBIBYTES) if disk else None
         self.ports = Ports.free()
+        ports = {scheme: proxy.port for scheme, proxy in self.proxies.items()}
+        place = Place(self.folder / "config.yaml", self.ports, ports, self.databases)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        tree = configuration(variant, self.ports, ports, self.databases, journal)
+        place.config.write_text(json.dumps(tree, indent=1))
         env = {}
         if ground.library is not None and variant.durable:
             env = {"FAILING_CALLS": str(self.control), "FAILING_FOLDER": str(journal)}
             env["LD_PRELOAD"] = str(ground.library)
-        self.collector = Collector(
-            configuration(variant, self.ports, {s: p.port for s, p in self.proxies.items()}, self.databases, journal),
-            self.ports,
-            self.folder,
-            command=command,
-            prefix=self.disk.prefix if self.disk is not None else (),
-            env=env,
-        )
+        prefix = self.disk.prefix if self.disk is not None else ()
+        self.collector = Collector((*prefix, *launch(place)), self.ports, self.folder, env=env)
         self._chance = random.Random(seed)
 
     def __enter__(self) -> World:
@@ -95,12 +100,12 @@ class World:
         if self.disk is not None:
             self.disk.close()
 
-    def send(self, habits: Sequence[Habit], *, most: int = 40) -> None:
+    def send(self, habits: Sequence[Habit], *, signals: Sequence[str] = SIGNALS, most: int = 40) -> None:
         """Let a client begin for every habit."""
         ports = (self.ports.http, self.ports.grpc)
         for habit in habits:
             seed = self._chance.getrandbits(32)
-            self.clients.append(Client(ports, Maker(seed, most=most), habit, seed))
+            self.clients.append(Client(ports, Maker(seed, signals=tuple(signals), most=most), habit, seed))
             self.clients[-1].start()
 
     @property
