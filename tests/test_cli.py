@@ -55,6 +55,7 @@ Run = Callable[..., Outcome]
 def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     (tmp_path / "good.yaml").write_text(GOOD)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["otelingest"])
 
     def run(*arguments: str) -> Outcome:
         try:
@@ -194,6 +195,13 @@ def test_components_lists_what_is_installed(run: Run) -> None:
     out = run("components").out
     assert "    command: otelingest\n" in out
     assert re.search(r"processors:\n(.*\n)*    - name: batch\n      module: otelingest\.processors\.batch\n", out)
+
+
+@pytest.mark.parametrize("name", ["otelingest", "otelcol", "otelcol-contrib"])
+def test_it_is_installed_under_the_names_that_entry_points_in_charts_have(name: str) -> None:
+    command = Path(sys.executable).with_name(name)
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout == f"{name} version {__version__}\n"
 
 
 def test_featuregate(run: Run) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from otelingest.codec.messages import parse
 from otelingest.codec.plans import Plan, make_plan
-from otelingest.codec.rows import Row, log_rows, metric_rows, trace_rows
+from otelingest.codec.rows import Row, rows_of
 from otelingest.codec.scanning import scan
 from otelingest.codec.types import Column, ColumnData, Columns, Tables
 
@@ -26,7 +26,7 @@ def columns(signal: str, chunks: Sequence[bytes], layouts: Mapping[str, Sequence
     rows: dict[str, list[Row]] = {kind: [] for kind in plans}
     tables = Tables()
     for chunk in chunks:
-        for kind, row in _rows(signal, parse(signal, chunk)):
+        for kind, row in rows_of(signal, parse(signal, chunk)):
             if kind is None:
                 tables.dropped_metrics += 1
             elif kind in rows:
@@ -35,13 +35,6 @@ def columns(signal: str, chunks: Sequence[bytes], layouts: Mapping[str, Sequence
         if rows[kind]:
             tables[kind] = _fill(plan, rows[kind])
     return tables
-
-
-def _rows(signal: str, message: Any) -> Iterator[tuple[str | None, Row]]:
-    if signal == "metrics":
-        return metric_rows(message)
-    rows = trace_rows(message) if signal == "traces" else log_rows(message)
-    return ((signal, row) for row in rows)
 
 
 def _fill(plan: Plan, rows: list[Row]) -> Columns:

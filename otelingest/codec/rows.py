@@ -127,6 +127,14 @@ def log_rows(message: Any) -> Iterator[Row]:
                 )
 
 
+def rows_of(signal: str, message: Any) -> Iterator[tuple[str | None, Row]]:
+    """The kind and the row of every item of a decoded request, in order; of a metric without data None, and no row."""
+    if signal == "metrics":
+        return metric_rows(message)
+    rows = trace_rows(message) if signal == "traces" else log_rows(message)
+    return ((signal, row) for row in rows)
+
+
 def metric_rows(message: Any) -> Iterator[tuple[str | None, Row]]:
     """The kind and the row of every data point. A metric without data comes as None, with an empty row."""
     for resource_metrics in message.resource_metrics:

@@ -75,12 +75,31 @@ class Request:
         self.extra: Headers = ()
         self.route: Any = None
 
+    def again(self, length: int) -> Request:
+        """The same head with a body of another length, as it was before anyone looked at it."""
+        made = Request.__new__(Request)
+        made.method = self.method
+        made.target = self.target
+        made.fields = self.fields
+        made.headers = self.headers
+        made.version = self.version
+        made.peer = self.peer
+        made.length = length
+        made.coding = ""
+        made.auth = None
+        made.extra = ()
+        made.route = None
+        return made
+
     def metadata(self) -> dict[str, tuple[str, ...]]:
         """Every header: lower-case names to their values in order."""
         found: dict[str, tuple[str, ...]] = {}
         for name, value in self.fields:
             key = name.decode("latin-1")
-            found[key] = (*found.get(key, ()), value.decode("latin-1"))
+            text = value.decode("latin-1")
+            if key == "content-length" and self.length is not None:
+                text = str(self.length)  # the head may be that of a request before
+            found[key] = (*found.get(key, ()), text)
         return found
 
 
@@ -129,19 +148,31 @@ class Service:
 
     async def admit(self, request: Request) -> Response | None:
         """Everything that can be said before the body is read: a response, or None when the body is wanted."""
-        if self._always:
-            request.extra = self._always
-        if self._cors is not None:
-            if self._cors.is_preflight(request.method, request.headers):
-                headers, why_not = self._cors.preflight(request.headers)
-                if why_not is not None:
-                    self.say_once("A browser's request was refused by cors", reason=why_not)
-                return Response(204, headers=headers)
-            request.extra = (*request.extra, *self._cors.answer_headers(request.headers))
-        if self._authenticator is not None:
-            refused = await self._authenticate(self._authenticator, request)
-            if refused is not None:
-                return refused
+        response = self._greet(request) if self._always or self._cors is not None else None
+        if response is None and self._authenticator is not None:
+            response = await self._authenticate(self._authenticator, request)
+        return response or self._look(request)
+
+    def admit_anyone(self, request: Request) -> Response | None:
+        """`admit`, where nobody has to be authenticated: nothing to wait for."""
+        response = self._greet(request) if self._always or self._cors is not None else None
+        return response or self._look(request)
+
+    def _greet(self, request: Request) -> Response | None:
+        """The headers that every answer has, and CORS."""
+        request.extra = self._always
+        if self._cors is None:
+            return None
+        if self._cors.is_preflight(request.method, request.headers):
+            headers, why_not = self._cors.preflight(request.headers)
+            if why_not is not None:
+                self.say_once("A browser's request was refused by cors", reason=why_not)
+            return Response(204, headers=headers)
+        request.extra = (*request.extra, *self._cors.answer_headers(request.headers))
+        return None
+
+    def _look(self, request: Request) -> Response | None:
+        """Content coding, the application's routing, and the length that the body is to have."""
         coding = request.headers.get(b"content-encoding")
         if coding:
             refused = self._choose_coding(request, coding)

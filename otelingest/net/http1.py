@@ -1,7 +1,7 @@
 """HTTP/1: one connection, on llhttp's parser, from the bytes of the socket to `Service` and back.
 
-Requests of a connection are answered in order by one task, which lives only while there is something to answer. A body
-is kept only while the service wants it; what is not wanted is read past, within limits, and else the connection ends.
+Requests of a connection are answered in order, as soon as their bytes are read. A body is kept only while the service
+wants it; what is not wanted is read past, within limits, and else the connection ends.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 import httptools
 
 from otelingest.net import limits
+from otelingest.net.at_once import AtOnce
 from otelingest.net.http import PLAIN, Request, Response
 from otelingest.net.pending import Failure, Pending
+from otelingest.net.repeated_head import RepeatedHead
 
 if TYPE_CHECKING:
     from otelingest.net.http_server import HttpServer
@@ -47,7 +49,11 @@ class Http1Connection(asyncio.Protocol):
         self._held: bytes | None = b""
         self._queue: deque[Pending] = deque()
         self._reading: Pending | None = None
-        self._worker: asyncio.Task[None] | None = None
+        self._busy = False
+        self._answering = AtOnce(server.loop)
+        self._usual: RepeatedHead | None = None
+        self._at_rest = True
+        self._complete: list[Pending] = []
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
         self._head_bytes = 0
@@ -79,6 +85,8 @@ class Http1Connection(asyncio.Protocol):
             if not pending.complete:
                 pending.fail(Failure.GONE)
         self.resume_writing()
+        if not self._busy:
+            self._answering.cancel()
 
     def data_received(self, data: bytes) -> None:
         if self._held is not None:
@@ -99,8 +107,25 @@ class Http1Connection(asyncio.Protocol):
             if self._lingered > limits.LINGER_BYTES:
                 self._transport.abort()
                 return
-        if not self._deaf:
-            self._feed(data)
+        if self._deaf:
+            return
+        if self._usual is not None and self._at_rest and self._reading is None:
+            found = self._usual.read(data)
+            if found is not None:
+                self._take(*found)
+                return
+        self._feed(data)
+        self._begin()
+
+    def _take(self, request: Request, body: bytes) -> None:
+        """Take a whole request that needs no parser."""
+        pending = Pending(self._service, request)
+        self._since = self._server.loop.time()
+        if body:
+            pending.feed(body)
+        pending.end()
+        self._push(pending)
+        self._begin()
 
     def eof_received(self) -> bool | None:
         self._eof = True
@@ -129,6 +154,7 @@ class Http1Connection(asyncio.Protocol):
                 self._head_since = self._server.loop.time()
             self._head_bytes += len(data)
         reading, received = self._reading, self._reading.received if self._reading is not None else 0
+        at_rest, self._complete = self._at_rest, []
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -137,16 +163,24 @@ class Http1Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse_rest(Response(400, PLAIN, b"400 Bad Request"))
             return
+        if at_rest and self._at_rest and len(self._complete) == 1:
+            self._remember(data, self._complete[0])
         if reading is not None and reading is self._reading:
             # Trailers and what else stands between chunks: the parser holds it.
             self._between = self._between + len(data) if reading.received == received else 0
         if max(self._head_bytes if self._reading is None else 0, self._between) > limits.HEADER_BYTES:
             self._refuse_rest(Response(431, PLAIN, _TOO_MANY_HEADERS))
 
+    def _remember(self, data: bytes, pending: Pending) -> None:
+        """Expect more requests like the one that these bytes were."""
+        plain = pending.canned is None and pending.keep_alive and pending.request.version == "1.1"
+        self._usual = RepeatedHead.of(data, pending.request) if plain else None
+
     def _decline_upgrade(self, rest: bytes) -> None:
         """An upgrade is an offer: go on in HTTP/1. The parser has skipped the body, so it reads the request anew."""
         head, self._offered = self._offered, b""
         self._parser = httptools.HttpRequestParser(self)
+        self._at_rest = True
         self._head_bytes = 0
         if head:
             self._feed(head + rest)
@@ -154,6 +188,7 @@ class Http1Connection(asyncio.Protocol):
             self._refuse_rest(Response(405, "text/plain", b"405 method not allowed", (("Allow", "POST"),)))
 
     def on_message_begin(self) -> None:
+        self._at_rest = False
         self._target = b""
         self._fields = []
 
@@ -184,9 +219,11 @@ class Http1Connection(asyncio.Protocol):
         self._reading.feed(data)
 
     def on_message_complete(self) -> None:
+        self._at_rest = True
         if self._reading is None:  # an upgrade was offered
             return
         self._reading.end()
+        self._complete.append(self._reading)
         self._reading = None
         if self._lingering:
             self._transport.close()
@@ -214,10 +251,14 @@ class Http1Connection(asyncio.Protocol):
 
     def _push(self, pending: Pending) -> None:
         self._queue.append(pending)
-        if self._worker is None:
-            self._worker = self._server.loop.create_task(self._work())
-        elif len(self._queue) > 1:
+        if len(self._queue) > 1:
             self._hold()
+
+    def _begin(self) -> None:
+        """Answer what is in the queue, unless that is under way."""
+        if self._queue and not self._busy:
+            self._busy = True
+            self._answering.run(self._work())
 
     def _refuse_rest(self, response: Response) -> None:
         """Answer what cannot be read, after what was read before it, and end."""
@@ -236,7 +277,7 @@ class Http1Connection(asyncio.Protocol):
             while queue:
                 pending = queue[0]
                 try:
-                    response = await self._respond(pending)
+                    response = await (pending.respond() if pending.complete else self._respond(pending))
                 finally:
                     pending.release()
                 queue.popleft()
@@ -247,15 +288,17 @@ class Http1Connection(asyncio.Protocol):
                 if len(queue) <= 1:
                     self._release()
         finally:
-            self._worker = None
+            self._busy = False
 
     async def _respond(self, pending: Pending) -> Response | None:
-        if not self._service.authenticates or pending.complete:
-            return await pending.respond(functools.partial(self._want_body, pending))
+        """The answer to a request whose body has not come yet."""
+        want_body = functools.partial(self._want_body, pending)
+        if not self._service.authenticates:
+            return await pending.respond(want_body)
         # Nothing of a stranger's body is read before it is known who sends it.
         self._hold()
         try:
-            return await pending.respond(functools.partial(self._want_body, pending))
+            return await pending.respond(want_body)
         finally:
             self._release()
 
@@ -334,8 +377,7 @@ class Http1Connection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Give up whatever is going on."""
-        if self._worker is not None:
-            self._worker.cancel()
+        self._answering.cancel()
         self._transport.abort()
 
 

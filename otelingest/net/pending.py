@@ -105,7 +105,8 @@ class Pending:
         if self.canned is not None:
             return self.canned
         service = self._service
-        response = await service.admit(self.request)
+        request = self.request
+        response = await service.admit(request) if service.authenticates else service.admit_anyone(request)
         if response is not None:
             self.skip()
             return response
@@ -118,7 +119,7 @@ class Pending:
             return self._failed(self.failure)
         body = self._body.joined()
         self.skip()
-        return await service.answer(self.request, body)
+        return await service.answer(request, body)
 
     def _failed(self, failure: Failure) -> Response | None:
         app = self._service.app

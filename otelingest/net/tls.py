@@ -115,6 +115,7 @@ class TlsSettings(Settings):
             key = _read(self.key_file, self.key_pem, what)
         file = authorities_file or self.ca_file
         what = "failed to load TLS config: failed to load CA CertPool File: failed to load cert"
+        what += f" {file}" if file else ""
         authorities = _read(file, Secret("") if authorities_file else self.ca_pem, what)
         return Pems(certificates, key, authorities)
 

@@ -158,7 +158,7 @@ class BatchProcessor(Processor[BatchSettings]):
             self.log.error("Shut down before everything could be handed on. Dropping data.", dropped_items=lost)
 
     def _group(self, context: Context) -> _Group:
-        key: GroupKey = tuple(context.metadata.get(name) for name in self._keys)
+        key: GroupKey = tuple(context.metadata.get(name) for name in self._keys) if self._keys else ()
         group = self._groups.get(key)
         if group is None:
             limit = self.settings.metadata_cardinality_limit

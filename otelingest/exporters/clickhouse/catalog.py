@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +38,9 @@ class Target:
 
     one_host: it exists on the server it is on and nowhere else, so that a retry must go to that server.
     expected: it is not there yet.
+    checked: a plain MergeTree, whose tokens may lie: what is in doubt is looked for in the table.
+    trace_ids: the table of trace ids beside it, in SQL, "" where there is none.
+    ttl: seconds that rows are kept, 0 for ever.
     """
 
     name: str
@@ -44,15 +48,24 @@ class Target:
     columns: tuple[Column, ...]
     one_host: bool
     expected: bool = False
+    checked: bool = False
+    trace_ids: str = ""
+    ttl: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """The tables by kind, and the settings of an INSERT. tokens: whether the server knows deduplication tokens."""
+    """The tables by kind, and the settings of an INSERT.
+
+    tokens: whether the server knows deduplication tokens. zone: its time zone. server, host: which server it is.
+    """
 
     targets: Mapping[str, Target]
     settings: Mapping[str, str]
     tokens: bool
+    zone: str = "UTC"
+    server: str = ""
+    host: str = ""
 
 
 class CatalogReader:
@@ -78,13 +91,21 @@ class CatalogReader:
 
     async def read(self) -> Catalog:
         """Raises ClickHouseError, UnreachableError, UnclearError."""
-        rows = await self._servers.query("SELECT version()")
-        version = str(rows[0][0]) if rows else "unknown"
+        version, zone, server, host = await self._who()
         self._once("info", "Connected to ClickHouse", version=version, database=self._options.database)
         settings, tokens = await self._insert_settings()
         if self._create:
             await self._create_all()
-        return Catalog(await self._targets(), settings, tokens)
+        return Catalog(await self._targets(), settings, tokens, zone, server, host)
+
+    async def _who(self) -> tuple[str, str, str, str]:
+        """Version, time zone, identity and name of the server."""
+        try:
+            rows = await self._servers.query("SELECT version(), timezone(), toString(serverUUID()), hostName()")
+        except ClickHouseError:
+            rows = await self._servers.query("SELECT version(), timezone(), '', hostName()")  # before 20.8
+        version, zone, server, host = rows[0] if rows else ("unknown", "UTC", "", "")
+        return str(version), str(zone), str(server), str(host)
 
     async def _create_all(self) -> None:
         for purpose, statement in schema.create_statements(self._names, self._options):
@@ -124,16 +145,39 @@ class CatalogReader:
         found = await self._columns(name)
         if kind == "traces" and self._options.project_id_attributes and schema.PROJECT_ID not in found:
             await self._add_project_id(name)
-        engine = await self._engine(name)
-        await self._remember_tokens(name, *engine)
+        engine, full = await self._engine(name)
+        await self._remember_tokens(name, engine, full)
+        trace_ids = ""
         if kind == "traces":
             # What the view over it stores is deduplicated by its target's own window.
             behind = name + schema.TRACE_IDS_SUFFIX
-            await self._remember_tokens(behind, *await self._engine(behind))
+            behind_engine = await self._engine(behind)
+            await self._remember_tokens(behind, *behind_engine)
+            trace_ids = self._options.qualified(behind) if behind_engine[0] else ""
+        self._say_what_is_not_promised(name, engine, full)
         insertable = {column: type for column, (type, default) in found.items() if default in ("", "DEFAULT")}
         columns = self._layout(kind, name, insertable)
         label = f"{self._options.database}.{name}"
-        return Target(self._options.qualified(name), label, columns, one_host=not _is_shared(engine[0]))
+        return Target(
+            self._options.qualified(name),
+            label,
+            columns,
+            one_host=not _is_shared(engine),
+            checked=engine == "MergeTree",
+            trace_ids=trace_ids,
+            ttl=_ttl_of(full),
+        )
+
+    def _say_what_is_not_promised(self, name: str, engine: str, full: str) -> None:
+        if engine == "Distributed":
+            text = "The table is Distributed: a batch is stored once if its shards see to that, and are written at once"
+            how = "distributed_foreground_insert=1 and a sharding key that does not vary"
+            self._once("warning", text, table=name, needs=how)
+        elif engine == "MergeTree" and "PARTITION BY" in full and not _WHOLE_DAYS.search(full):
+            text = (
+                "The partitions are not of whole days: of an insert that a crash cuts short, some may be stored twice"
+            )
+            self._once("warning", text, table=name)
 
     async def _columns(self, name: str) -> dict[str, tuple[str, str]]:
         """Type and kind of default by column."""
@@ -222,6 +266,29 @@ class CatalogReader:
         if key not in self._warned:
             self._warned.add(key)
             getattr(self._log, level)(message, **fields)
+
+
+_DAY = 86_400
+_UNITS = {
+    "Second": 1,
+    "Minute": 60,
+    "Hour": 3600,
+    "Day": _DAY,
+    "Week": 7 * _DAY,
+    "Month": 30 * _DAY,
+    "Year": 365 * _DAY,
+}
+_WHOLE_DAYS = re.compile(
+    r"PARTITION BY (toDate|toYYYYMM|toYYYYMMDD|toYear|toMonday|toStartOf(Day|Week|Month|Quarter|Year)|tuple)\("
+)
+"""Partitions that never part what is of one day, whatever else they hold."""
+_TTL = re.compile(r"toInterval(Second|Minute|Hour|Day|Week|Month|Year)\((\d+)\)")
+
+
+def _ttl_of(full: str) -> int:
+    """Seconds after which a table drops rows; the least of several, 0 where it keeps them."""
+    _, _, clause = full.partition(" TTL ")
+    return min((_UNITS[unit] * int(number) for unit, number in _TTL.findall(clause)), default=0)
 
 
 def _is_shared(engine: str) -> bool:

@@ -20,7 +20,8 @@ from otelingest.clickhouse.errors import (
 )
 from otelingest.clickhouse.servers import Servers, connect
 from otelingest.exporters.clickhouse.catalog import TOKEN, Catalog, CatalogReader
-from otelingest.exporters.clickhouse.delivery import Delivery, Outcome, Part, encode
+from otelingest.exporters.clickhouse.certainty import Certainty, OtherServer
+from otelingest.exporters.clickhouse.delivery import Delivery, Outcome, Part, encode, only
 from otelingest.exporters.clickhouse.settings import ClickHouseSettings
 from otelingest.exporters.sending import Batch, Divisible, SendingExporter
 from otelingest.exporters.sending.exporter import format_seconds
@@ -34,6 +35,11 @@ _START_WAIT = 2.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 """Seconds between attempts to find ClickHouse at the start."""
 _ALARM_INTERVAL = 60.0
+_NO_CODE = -1
+_PARTS_AT_ONCE = 5
+"""Parts of one batch that are inserted at once: the five tables of metrics. More of them are of many days."""
+_MOST_TOKENS = 3
+"""Under so many tokens a part is inserted in one attempt, where ClickHouse loses it each time."""
 _COMPRESSIONS = {
     "native": frozenset({"none", "lz4", "zstd"}),
     "http": frozenset({"none", "lz4", "zstd", "gzip", "deflate", "br"}),
@@ -69,6 +75,8 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         self._opening: asyncio.Task[None] | None = None
         self._why_not = "not connected yet"
         self._alarms: dict[int, float] = {}
+        self._certainty: Certainty | None = None
+        self._attempt_number = 0
 
     # Start and stop.
 
@@ -82,6 +90,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
             raise ConfigError("`json: true` is not supported yet: attributes are stored in Map columns")
         endpoint = settings.parse_endpoint()
         self._servers = connect(endpoint, self._compression(endpoint), self._tls(endpoint))
+        self._certainty = Certainty(self._servers)
         self._reader = self._make_reader(endpoint, self._servers)
         await super().start(host)
         self._opening = asyncio.create_task(self._open(), name=f"{self.env.id} opening")
@@ -183,64 +192,126 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         if delivery is not None and delivery.catalog is catalog:
             return
         assert self._servers is not None
-        parts, without_data = await asyncio.to_thread(encode, batch.payload, catalog, self._servers.first.pack)
+        zone = batch.note.setdefault("zone", catalog.zone)
+        pack = self._servers.first.pack
+        parts, without_data = await asyncio.to_thread(encode, batch.payload, catalog, pack, zone)
         if delivery is None:
+            batch.done.update(batch.note.get("done", {}).get(batch.identity, ()))
+            for part in parts:
+                part.doubtful = batch.doubtful
             batch.prepared = Delivery(catalog, parts)
             if without_data:
                 self.log.warning("Metrics without data are left out", metrics=without_data)
         else:
-            delivery.catalog, delivery.parts = catalog, _keeping_hosts(parts, delivery.parts)
+            delivery.catalog, delivery.parts = catalog, _as_before(parts, delivery.parts)
 
     async def push(self, batch: Batch) -> None:
-        """Insert the parts that are not in yet, all at once."""
+        """Insert the parts that are not in yet, some at once."""
         delivery: Delivery = batch.prepared
-        parts = [part for part in delivery.parts if part.kind not in batch.done]
-        outcomes = await asyncio.gather(*(self._insert(batch, part) for part in parts))
+        parts = [part for part in delivery.parts if part.key not in batch.done]
+        some = asyncio.Semaphore(_PARTS_AT_ONCE)
+        outcomes = await asyncio.gather(*(self._deliver(batch, part, some) for part in parts))
         again: list[str] = []
         divide: list[str] = []
         for outcome in outcomes:
             if outcome.fate is Fate.STORED:
-                batch.done.add(outcome.part.kind)
+                batch.done.add(outcome.part.key)
             elif outcome.fate is Fate.PERMANENT:
-                batch.done.add(outcome.part.kind)
-                delivery.refused[outcome.part.kind] = (outcome.part.rows, outcome.reason)
+                batch.done.add(outcome.part.key)
+                delivery.refused[outcome.part.key] = (outcome.part, outcome.reason)
             elif outcome.fate is Fate.SPLIT:
                 divide.append(outcome.reason)
             else:
                 self._outdated = self._outdated or outcome.fate is Fate.COLUMNS
                 again.append(outcome.reason)
+        if again or divide:
+            await self._remember_done(batch)
         if again:
             raise Refused("; ".join(dict.fromkeys(again)))
         if divide:
             raise Divisible("; ".join(dict.fromkeys(divide)))
-        self._settle_refused(batch, delivery)
+        await self._settle_refused(batch, delivery)
 
-    def _settle_refused(self, batch: Batch, delivery: Delivery) -> None:
+    async def _remember_done(self, batch: Batch) -> None:
+        """Some parts are in and others not: after a restart nobody need ask for the first."""
+        done = batch.note.setdefault("done", {})
+        if batch.done and done.get(batch.identity) != sorted(batch.done):
+            done[batch.identity] = sorted(batch.done)
+            with contextlib.suppress(Refused):
+                await batch.remember()
+
+    async def _settle_refused(self, batch: Batch, delivery: Delivery) -> None:
         """Everything that can be stored is. Raises Rejected when that is nothing."""
         if not delivery.refused:
             return
         reasons = "; ".join(dict.fromkeys(reason for _, reason in delivery.refused.values()))
         if len(delivery.refused) == len(delivery.parts):
             raise Rejected(reasons)
-        batch.lost = sum(rows for rows, _ in delivery.refused.values())
-        self.log.error("Exporting failed. Dropping data.", error=reasons, dropped_items=batch.lost)
+        batch.lost = sum(part.rows for part, _ in delivery.refused.values())
+        left = await asyncio.to_thread(only, batch.payload, delivery.refused.keys(), batch.note["zone"])
+        if not left.items or not await self.bury(left, Rejected(reasons)):
+            self.log.error("Exporting failed. Dropping data.", error=reasons, dropped_items=batch.lost)
+
+    async def _deliver(self, batch: Batch, part: Part, some: asyncio.Semaphore) -> Outcome:
+        """Store one part. What may be stored already is looked for first, and afterwards too: the token may lie."""
+        async with some:
+            if not (part.doubtful and part.target.checked):
+                return await self._insert(batch, part)
+            try:
+                return await self._deliver_doubtful(batch, part)
+            except OtherServer as error:
+                self._alarm(_NO_CODE, part, str(error))
+                return Outcome(part, Fate.LATER, f"{part.target.label}: {error}")
+            except (ClickHouseError, UnreachableError, UnclearError) as error:
+                return Outcome(part, Fate.LATER, f"{part.target.label}: cannot see what is stored: {error}")
+
+    async def _deliver_doubtful(self, batch: Batch, part: Part) -> Outcome:
+        """Raises what a query raises, and OtherServer."""
+        for _ in range(_MOST_TOKENS):
+            if await self._is_stored(batch, part):
+                return Outcome(part, Fate.STORED)
+            outcome = await self._insert(batch, part)
+            if outcome.fate is not Fate.STORED or await self._is_stored(batch, part):
+                return outcome
+            # ClickHouse has the token and not the rows: only under another one will it take them.
+            tokens = batch.note.setdefault("tokens", {})
+            name = f"{batch.identity}-{part.key}"
+            tokens[name] = tokens.get(name, 0) + 1
+            await batch.remember()
+            self.log.warning("ClickHouse has lost a part that it took. It is stored again.", table=part.target.label)
+        return Outcome(part, Fate.LATER, f"{part.target.label}: what is inserted cannot be found there")
+
+    async def _is_stored(self, batch: Batch, part: Part) -> bool:
+        assert self._certainty is not None
+        delivery: Delivery = batch.prepared
+        if await self._certainty.still_runs(part, delivery.catalog, f"{batch.identity}-{part.key}-"):
+            raise UnclearError("an earlier attempt is still under way")
+        if not await self._certainty.is_stored(part):
+            return False
+        await self._certainty.repair_trace_ids(part)
+        return True
 
     async def _insert(self, batch: Batch, part: Part) -> Outcome:
         """One INSERT of one part, at the first server that can be reached."""
         assert self._servers is not None
         delivery: Delivery = batch.prepared
         settings = dict(delivery.catalog.settings)
+        name = f"{batch.identity}-{part.key}"
         if delivery.catalog.tokens:
-            settings[TOKEN] = f"{batch.identity}-{part.kind}"
-        query_id = f"{batch.identity}-{part.kind}-{batch.attempts}"
+            again = batch.note.get("tokens", {}).get(name, 0)
+            settings[TOKEN] = f"{name}.{again}" if again else name
+        self._attempt_number += 1
+        query_id = f"{name}-{self._attempt_number}"
         began = time.monotonic()
         error: Failure = UnreachableError("no server to insert at")
         for client in self._servers.order(part.host):
             before, part.host = part.host, client.host if part.target.one_host else None
+            # Until there is an answer: the attempt may be cut off at any time.
+            doubtful, part.doubtful = part.doubtful, True
             try:
                 await client.insert(part.target.name, part.columns, part.block, settings=settings, query_id=query_id)
             except UnreachableError as failure:
-                part.host = before
+                part.host, part.doubtful = before, doubtful
                 error = failure
                 continue
             except UnclearError as failure:
@@ -248,7 +319,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
                 break
             except ClickHouseError as failure:
                 if fate(failure) is not Fate.UNCLEAR:
-                    part.host = before
+                    part.host, part.doubtful = before, doubtful
                 error = failure
                 break
             self._say_stored(batch, part, time.monotonic() - began)
@@ -264,24 +335,30 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         )
 
     def _failed(self, batch: Batch, part: Part, error: Failure) -> Outcome:
-        code = error.code if isinstance(error, ClickHouseError) else -1
-        found = fate(error, batch.seen[part.kind, code])
-        batch.seen[part.kind, code] += 1
-        if found is Fate.SPLIT and (part.rows == 1 or batch.halvings.left <= 0):
+        code = error.code if isinstance(error, ClickHouseError) else _NO_CODE
+        found = fate(error, batch.seen[part.key, code])
+        batch.seen[part.key, code] += 1
+        if found is Fate.SPLIT and (batch.payload.items == 1 or batch.halvings.left <= 0):
             found = Fate.PERMANENT
-        now = time.monotonic()
-        if code in ALARMING and now - self._alarms.get(code, -_ALARM_INTERVAL) >= _ALARM_INTERVAL:
-            self._alarms[code] = now
-            self.log.error(
-                "ClickHouse needs attention. Data is kept and retried.", table=part.target.label, error=str(error)
-            )
+        if code in ALARMING:
+            self._alarm(code, part, str(error))
         return Outcome(part, found, f"{part.target.label}: {error}")
 
+    def _alarm(self, code: int, part: Part, error: str) -> None:
+        now = time.monotonic()
+        if now - self._alarms.get(code, -_ALARM_INTERVAL) >= _ALARM_INTERVAL:
+            self._alarms[code] = now
+            self.log.error(
+                "ClickHouse needs attention. Data is kept and retried.", table=part.target.label, error=error
+            )
 
-def _keeping_hosts(parts: list[Part], before: list[Part]) -> list[Part]:
-    hosts = {part.kind: part.host for part in before}
+
+def _as_before(parts: list[Part], before: list[Part]) -> list[Part]:
+    """Parts that are made anew, with what was known of them."""
+    known = {part.key: part for part in before}
     for part in parts:
-        part.host = hosts.get(part.kind)
+        if part.key in known:
+            part.host, part.doubtful = known[part.key].host, known[part.key].doubtful
     return parts
 
 

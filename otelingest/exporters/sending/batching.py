@@ -35,7 +35,8 @@ class Batch:
 
     pieces: of which entries of the queue it is made.
     identity: names it, the same at every attempt, and after a restart where the queue is on disk.
-    note: what is to be remembered of it besides, shared by all that it is cut into. `remember` writes it down.
+    note: what is to be remembered of it besides, shared by all that it is cut into. `begin` writes it down before the
+    first attempt, `remember` whenever it has changed.
     doubtful: an earlier process has begun to send it, and nobody knows how far it came.
     prepared: what an exporter made of the payload, kept for the next attempt.
     done: the parts that the far end certainly has; they are not sent again.
@@ -48,7 +49,9 @@ class Batch:
     pieces: tuple[Piece, ...] = ()
     identity: str = field(default_factory=lambda: uuid.uuid4().hex)
     note: dict[str, Any] = field(default_factory=dict)
+    begin: Callable[[], Awaitable[None]] = _forget
     remember: Callable[[], Awaitable[None]] = _forget
+    begun: bool = False
     doubtful: bool = False
     attempts: int = 0
     prepared: Any = None
@@ -67,6 +70,7 @@ class Batch:
                 identity=f"{self.identity}.{number}",
                 note=self.note,
                 remember=self.remember,
+                begun=self.begun,
                 doubtful=self.doubtful,
                 done=set(self.done),
                 seen=self.seen.copy(),

@@ -119,14 +119,14 @@ class DurableQueue:
 
     def _batch(self, payload: Payload, mark: Mark) -> Batch:
         batch = Batch(payload, tuple(Piece(*piece) for piece in mark.slices), mark.identity, mark.note, doubtful=True)
+        batch.begun = True
         batch.remember = lambda: self._journal.note(self.lane, mark)
         return batch
 
-    async def begin(self, batch: Batch) -> None:
-        """Raises Refused."""
-        if self._certain and not batch.doubtful:
+    def track(self, batch: Batch) -> None:
+        if self._certain and not batch.begun:
             mark = Mark(batch.identity, [Slice(*piece) for piece in batch.pieces], batch.note)
-            await self._journal.begin(self.lane, mark)
+            batch.begin = lambda: self._journal.begin(self.lane, mark)
             batch.remember = lambda: self._journal.note(self.lane, mark)
 
     def done(self, batch: Batch, error: ConsumeError | None = None) -> None:

@@ -25,7 +25,7 @@ _STOPPING_INTERVAL = 0.5
 _MARGIN = 0.25
 """Seconds of the time for stopping that are left for closing connections."""
 _WRITE_INTERVAL = 1.0
-"""Seconds between attempts to write a batch's identity down, while the disk does not take it."""
+"""Seconds between attempts to write down that a batch is sent in halves, while the disk does not take it."""
 _TRY_QUEUE = " Try enabling sending_queue to survive temporary failures."
 _TRY_RETRY = " Try enabling retry_on_failure config option to retry on retryable errors."
 
@@ -208,8 +208,9 @@ class SendingExporter(Exporter[S]):
         A call of its own for each, so that a worker that waits for the next batch does not hold the last one's bytes.
         """
         batch = await lane.queue.resume() or await lane.batcher.next()
-        if batch is None or not await self._begin(lane, batch):
+        if batch is None:
             return False
+        lane.queue.track(batch)
         error: ConsumeError | None = None
         try:
             await self._send(batch)
@@ -219,19 +220,6 @@ class SendingExporter(Exporter[S]):
             error = failure
         lane.queue.done(batch, error)
         return True
-
-    async def _begin(self, lane: _Lane, batch: Batch) -> bool:
-        """Write down that a batch is about to be sent. False when there is no time left for it."""
-        while True:
-            try:
-                await lane.queue.begin(batch)
-            except Refused as error:
-                if self._stopping.is_set():
-                    return False
-                self.log.warning("Cannot write a batch down, so it is not sent yet.", error=str(error))
-                await self._pause(_WRITE_INTERVAL)
-            else:
-                return True
 
     async def _send(self, batch: Batch) -> Partial | None:
         """Try until a batch has arrived. Raises what made it be dropped."""
@@ -336,6 +324,9 @@ class SendingExporter(Exporter[S]):
         batch.attempts += 1
         try:
             await self.prepare(batch)
+            if not batch.begun:
+                await batch.begin()
+                batch.begun = True
             async with asyncio.timeout(self.settings.timeout.seconds or None):
                 return await self.push(batch)
         except Rejected as error:

@@ -82,8 +82,8 @@ class Queue(Protocol):
     async def resume(self) -> Batch | None:
         """A batch that an earlier process has begun, if there is one left."""
 
-    async def begin(self, batch: Batch) -> None:
-        """A batch is about to be sent for the first time. Raises Refused when that cannot be remembered."""
+    def track(self, batch: Batch) -> None:
+        """Give a new batch its `begin` and `remember`, where they mean anything."""
 
     def done(self, batch: Batch, error: ConsumeError | None = None) -> None:
         """A batch has been delivered, or given up with an error."""
@@ -157,7 +157,7 @@ class MemoryQueue:
     async def resume(self) -> Batch | None:
         return None
 
-    async def begin(self, batch: Batch) -> None:
+    def track(self, batch: Batch) -> None:
         return None
 
     def split(self, entry: Entry, parts: int) -> None:

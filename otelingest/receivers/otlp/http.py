@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import posixpath
 from collections.abc import Mapping
@@ -92,7 +93,7 @@ class OtlpHttp:
 
     def _context(self, request: Request) -> Context:
         if not self._include_metadata and request.auth is None:
-            return Context(request.peer) if request.peer else EMPTY_CONTEXT
+            return _context_of(request.peer)
         metadata = request.metadata() if self._include_metadata else {}
         return Context(request.peer, metadata, request.auth or {})
 
@@ -103,6 +104,11 @@ class OtlpHttp:
         self.on_grpc(text)
         headers: Headers = (("grpc-status", str(int(Code.UNIMPLEMENTED))), ("grpc-message", grpc_message(text)))
         return Response(200, "application/grpc", headers=headers)
+
+
+@functools.lru_cache(maxsize=1024)
+def _context_of(peer: str) -> Context:
+    return Context(peer) if peer else EMPTY_CONTEXT
 
 
 def refusal(status: Status, encoding: str) -> Response:

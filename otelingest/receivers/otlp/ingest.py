@@ -70,14 +70,19 @@ class Ingest:
         body: an `Export…ServiceRequest`, in protobuf or (`is_json`) JSON.
         transport: `grpc` or `http`, as the counters name it.
         """
+        warning = ""
         try:
-            found, warning = await self._read(signal, body, is_json)
+            if is_json or len(body) > BIG_BODY:
+                found, warning = await self._read(signal, body, is_json)
+            else:
+                found = scan(signal, body)
         except Malformed as error:
             return Outcome(Status(Code.INVALID_ARGUMENT, _explain(str(error), body)))
         except Exception:
             self._log.error("Failed to read a request", signal=str(signal), size=len(body), exc_info=True)
             return Outcome(Status(Code.INTERNAL, "failed to read the request"))
-        self._note(found, warning)
+        if warning or found.replaced_strings or found.flattened_values:
+            self._note(found, warning)
         rejected = 0
         if found.items:
             answer = await self._consume(Payload(signal, (found.data,), found.items, context))
@@ -97,8 +102,6 @@ class Ingest:
 
     async def _read(self, signal: Signal, body: bytes, is_json: bool) -> tuple[Scan, str]:
         if not is_json:
-            if len(body) <= BIG_BODY:
-                return scan(signal, body), ""
             return await self._in_pool(functools.partial(scan, signal, body)), ""
         work = functools.partial(_read_json, signal, body)
         return work() if len(body) <= BIG_BODY else await self._in_pool(work)

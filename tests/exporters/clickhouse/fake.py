@@ -52,6 +52,10 @@ class FakeClickHouse:
         self.inserts: list[Insert] = []
         self.on_insert: Callable[[Insert], Answer] = lambda insert: None
         self.on_statement: Callable[[str], Answer] = lambda sql: None
+        self.has_rows: Callable[[str], bool] = lambda table: any(insert.table == table for insert in self.inserts)
+        self.server = "6f0c0a6e-0000-4000-8000-000000000001"
+        self.host = "fake"
+        self.running = 0
         self.url = ""
         self.port = 0
         self._runner: web.AppRunner | None = None
@@ -123,7 +127,13 @@ class FakeClickHouse:
         elif found := re.match(r"ALTER TABLE `.*?`\.`(.*?)` ADD COLUMN", sql):
             self.tables[found[1]].append(["project_id", "String", "MATERIALIZED"])
         elif sql.startswith("SELECT version()"):
-            return _table([["26.9.1"]])
+            return _table([["26.9.1", "UTC", self.server, self.host]])
+        elif sql.startswith("SELECT toString(serverUUID())"):
+            return _table([[self.server, self.host, str(self.running)]])
+        elif sql.startswith("SELECT countIf("):
+            table = re.search(r" FROM `.*?`\.`(.*?)` WHERE ", sql)
+            assert table is not None
+            return _table([[str(int(self.has_rows(table[1])))] * sql.count("countIf(")])
         elif "system.settings" in sql:
             asked = re.findall(r"'([^']*)'", sql)
             return _table([[n] for n in asked if self.known_settings is None or n in self.known_settings])

@@ -12,7 +12,7 @@ START = 1_790_000_000_000_000_000
 """2026-09-21 14:13:20 in nanoseconds."""
 
 
-def spans(count: int = 3, name: str = "span", project: str = "p1") -> Payload:
+def spans(count: int = 3, name: str = "span", project: str = "p1", start: int = START) -> Payload:
     request = ExportTraceServiceRequest()
     resource = request.resource_spans.add()
     resource.resource.attributes.add(key="service.name").value.string_value = "shop"
@@ -20,7 +20,7 @@ def spans(count: int = 3, name: str = "span", project: str = "p1") -> Payload:
     scope = resource.scope_spans.add()
     for number in range(count):
         span = scope.spans.add(name=f"{name} {number}", trace_id=bytes([1] * 16), span_id=bytes([number % 255 + 1] * 8))
-        span.start_time_unix_nano = START + number * 1_000_000
+        span.start_time_unix_nano = start + number * 1_000_000
         span.end_time_unix_nano = span.start_time_unix_nano + 5_000_000
         event = span.events.add(name="started", time_unix_nano=span.start_time_unix_nano)
         event.attributes.add(key="k").value.int_value = number
