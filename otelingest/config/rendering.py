@@ -38,7 +38,7 @@ def render(configuration: Configuration, *, format: str = "yaml", redacted: bool
 _NAMES = """
     auth ca_file ca_pem cert_file cert_pem cipher_suites compression_algorithms compression_params cookies
     curve_preferences development dialer disable_caller disable_keep_alives disable_stacktrace disable_zap_resource
-    file_retry filename headers headers_list http2_ping_timeout http2_read_idle_timeout idle_timeout include_metadata
+    filename headers headers_list http2_ping_timeout http2_read_idle_timeout idle_timeout include_metadata
     include_insecure_cipher_suites include_system_ca_certs_pool initial_fields insecure insecure_skip_verify keepalive
     key_file key_pem max_concurrent_streams max_connection_age max_connection_age_grace max_connection_idle
     max_conns_per_host max_idle_conns_per_host max_recv_msg_size_mib max_request_body_size max_version middlewares
@@ -47,7 +47,9 @@ _NAMES = """
     grpc.tls telemetry.logs.processors otlp.tls otlp_grpc.tls otlp_http.tls otlphttp.tls server_parameters.timeout
     service.extensions telemetry.traces traces.sampler dialer.timeout compression_params.level cookies.enabled
     keepalive.idle_conn_timeout keepalive.max_idle_conns otlp.authority otlp.wait_for_ready otlp.user_agent
-    otlp_grpc.authority otlp_grpc.wait_for_ready otlp_grpc.user_agent
+    otlp_grpc.authority otlp_grpc.wait_for_ready otlp_grpc.user_agent bearertokenauth.header bearertokenauth.scheme
+    bearertokenauth.token bearertokenauth.retry_on_failure bearertokenauth.retry_on_failure.enabled wait_for_token_file
+    retry_on_failure.max_retries retry_on_failure.interval
 """
 _HIDDEN = frozenset(_NAMES.split())
 """Keys, some with the section that they stand in, which the collector does not print while they are empty."""

@@ -91,15 +91,19 @@ class BasicAuth(Extension[BasicAuthSettings]):
         server, client = self.settings.htpasswd, self.settings.client_auth
         if server is not None:
             self._watch("htpasswd", server.file)
+            if not server.file and not server.inline.get_secret_value():
+                raise ConfigError("no credential source provided")
             self._set_users(self._read("htpasswd"))
             if not len(self._users):
-                raise ConfigError("no credential source provided")
+                self.log.warning("There is no user yet: nobody comes in", file=server.file)
         if client is not None:
             self._own = {"username": client.username, "password": client.password.get_secret_value()}
             for what, path in (("username", client.username_file), ("password", client.password_file)):
                 self._watch(what, path)
                 if path:
-                    self._own[what] = self._read(what).strip()
+                    self._own[what] = self._read(what, filled=True)
+            if ":" in self._own["username"]:
+                raise ConfigError("invalid authorization format: a user's name must not have a colon in it")
 
     async def stop(self) -> None:
         self._users.close()
@@ -134,12 +138,14 @@ class BasicAuth(Extension[BasicAuthSettings]):
         if path:
             self._files[what] = WatchedFile(path, self.log)
 
-    def _read(self, what: str) -> str:
+    def _read(self, what: str, *, filled: bool = False) -> str:
         file = self._files.get(what)
+        if file is None:
+            return ""
         try:
-            return file.read() if file is not None else ""
+            return file.read_filled() if filled else file.read()
         except OSError as error:
-            raise ConfigError(f"open {file.path if file is not None else ''}: {reason(error)}") from None
+            raise ConfigError(f"open {file.path}: {reason(error)}") from None
 
     def _changed(self, what: str) -> str | None:
         file = self._files.get(what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from typing import Any
@@ -31,8 +32,18 @@ class WatchedFile:
         self._stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         return text
 
+    def read_filled(self) -> str:
+        """The content without space around it. Raises OSError, also when there is nothing else."""
+        text = self.read().strip()
+        if not text:
+            raise _empty(self.path)
+        return text
+
     def changed(self) -> str | None:
-        """The new content, None when it is the old one. A file that cannot be read counts as unchanged."""
+        """The new content, None when it is the old one. A file that cannot be read, or is empty, counts as unchanged.
+
+        Between the two steps of being written anew a file is empty.
+        """
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return None
@@ -42,6 +53,8 @@ class WatchedFile:
             if (status.st_ino, status.st_size, status.st_mtime_ns) == self._stamp:
                 return None
             text = self.read()
+            if not text.strip():
+                raise _empty(self.path)
         except OSError as error:
             self._log.warning(
                 "Cannot read a file of credentials; the old ones stay", filename=self.path, error=reason(error)
@@ -49,3 +62,7 @@ class WatchedFile:
             return None
         self._log.info("Credentials read again", filename=self.path)
         return text
+
+
+def _empty(path: str) -> OSError:
+    return OSError(errno.ENODATA, "the file is empty", path)

@@ -141,6 +141,26 @@ async def test_a_missing_file_stops_the_start() -> None:
         await started(htpasswd={"file": "/nowhere/users"})
 
 
+async def test_without_any_source_it_does_not_start_and_without_users_nobody_comes_in(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no credential source provided"):
+        await started(htpasswd={})
+    file = tmp_path / "users"
+    file.write_text("# nobody yet\n")
+    extension = await started(htpasswd={"file": str(file)})
+    assert await refusal(extension, header("user", "")) == "invalid credentials"
+    assert "There is no user yet: nobody comes in" in extension.log.messages("warning")
+
+
+async def test_a_client_needs_what_its_files_are_to_hold(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    for keys in ({"username_file": str(empty)}, {"password_file": str(empty)}):
+        with pytest.raises(ConfigError, match=f"open {empty}: the file is empty"):
+            await started(client_auth=keys)
+    with pytest.raises(ConfigError, match="a user's name must not have a colon in it"):
+        await started(client_auth={"username": "a:b", "password": "c"})
+
+
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
