@@ -21,6 +21,7 @@ _URL = re.compile(
 )
 _HOST = re.compile(r"(?P<host>\[[0-9A-Fa-f:.%]+\]|[^:\[\]\s]+)(?::(?P<port>[0-9]{1,5}))?")
 _NO_HOST = "parse dsn address failed"
+_SPECIAL = "the endpoint's password has a /, ? or # in it: write %2F, %3F or %23"
 
 
 class Scheme(NamedTuple):
@@ -109,7 +110,7 @@ def parse(
     scheme = SCHEMES.get(url["scheme"].lower())
     if scheme is None:
         raise ValueError(f'the endpoint\'s scheme "{url["scheme"]}" is not one of: {", ".join(SCHEMES)}')
-    user_info, _, authority = url["authority"].rpartition("@")
+    user_info, at, authority = url["authority"].rpartition("@")
     user, _, secret = user_info.partition(":")
     query = dict(parse_qsl(url["query"] or "", keep_blank_values=True)) | dict(params or {})
     found = _options(query)
@@ -122,7 +123,12 @@ def parse(
     if database not in ("", "default"):
         found["database"] = database
     default_port = _PORTS[scheme.protocol, secure]
-    hosts = tuple(_host(text, default_port) for text in authority.split(","))
+    try:
+        hosts = tuple(_host(text, default_port) for text in authority.split(","))
+    except ValueError:
+        if not at and "@" in endpoint:  # the message would show the beginning of the password
+            raise ValueError(_SPECIAL) from None
+        raise
     return Endpoint(protocol=scheme.protocol, secure=secure, hosts=hosts, **found)
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, SecretStr
 
 from otelingest.config.configuration import KINDS, Configuration
 from otelingest.config.reading import keys
+from otelingest.config.secrecy import names_secret, without_passwords
 from otelingest.config.service import SCHEMA_URL
 from otelingest.config.types import REDACTED, Duration
 from otelingest.config.values import Expanded
@@ -101,10 +102,11 @@ class _Plain:
             ((set, frozenset), lambda value: sorted(map(str, value))),
             (list, lambda value: [self(item) for item in value]),
             (tuple, lambda value: str(value) if hasattr(value, "_fields") else [self(item) for item in value]),
+            (str, lambda value: without_passwords(value, REDACTED) if self._redacted else value),
         )
 
-    def _secret(self, value: SecretStr) -> str:
-        text = value.get_secret_value()
+    def _secret(self, value: SecretStr | str) -> str:
+        text = value if isinstance(value, str) else value.get_secret_value()
         return REDACTED if text and self._redacted else text
 
     def _settings(self, value: BaseModel) -> dict[str, Any]:
@@ -114,7 +116,11 @@ class _Plain:
     def _map(self, value: dict[Any, Any]) -> Any:
         if value and all(isinstance(item, SecretStr) for item in value.values()):
             return [{"name": str(name), "value": self(item)} for name, item in sorted(value.items())]
-        return {str(key): self(item) for key, item in value.items()}
+        return {str(key): self._secret(item) if _is_secret(key, item) else self(item) for key, item in value.items()}
+
+
+def _is_secret(key: Any, value: Any) -> bool:
+    return isinstance(value, str) and names_secret(str(key))
 
 
 class _Dumper(yaml.SafeDumper):

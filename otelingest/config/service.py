@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import Field, GetCoreSchemaHandler, field_validator
 from pydantic_core import CoreSchema, core_schema
 
-from otelingest.config.settings import ComponentId, Duration, Headers, Naming, Problem, Settings
+from otelingest.config.settings import ComponentId, Duration, Headers, Naming, Problem, Secret, Settings
 from otelingest.config.types import Unreadable, check_name, go_quote
 
 SIGNALS = ("traces", "metrics", "logs", "profiles")
@@ -204,7 +204,7 @@ class OtlpTarget(Settings):
     """A URL."""
     headers: Headers = Field(default_factory=dict)
     """Request headers."""
-    headers_list: str | None = None
+    headers_list: Secret | None = None
     """Request headers as one string."""
     compression: str | None = None
     """`gzip` or `none`."""

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from otelingest.config.secrecy import without_passwords
 from otelingest.config.settings import Duration, Headers, Naming, Problem, Section, Settings
 from otelingest.net.auth import AuthSettings
 from otelingest.net.grpc_settings import milliseconds
@@ -65,7 +66,7 @@ class GrpcClientSettings(Settings):
 
     def problems(self) -> Iterator[Problem]:
         where = "clientconfig"
-        if self.endpoint and (problem := _address_problem(self.address)):
+        if self.endpoint and (problem := _address_problem(_address(without_passwords(self.endpoint)))):
             yield where, problem
         if self.balancer_name and self.balancer_name not in BALANCERS:
             yield where, f"invalid balancer_name: {self.balancer_name}"
@@ -91,10 +92,7 @@ class GrpcClientSettings(Settings):
     @property
     def address(self) -> str:
         """The endpoint without `http(s)://` and what follows the port."""
-        for scheme in _SCHEMES:
-            if self.endpoint.startswith(scheme):
-                return self.endpoint.removeprefix(scheme).partition("/")[0]
-        return self.endpoint
+        return _address(self.endpoint)
 
     @property
     def target(self) -> str:
@@ -133,6 +131,13 @@ class GrpcClientSettings(Settings):
             if self.keepalive.permit_without_stream:
                 options.append(("grpc.http2.max_pings_without_data", 0))
         return [(name, value) for name, value in options if value is not None]
+
+
+def _address(endpoint: str) -> str:
+    for scheme in _SCHEMES:
+        if endpoint.startswith(scheme):
+            return endpoint.removeprefix(scheme).partition("/")[0]
+    return endpoint
 
 
 def _address_problem(address: str) -> str | None:

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelingest import __version__
+from otelingest.config.secrecy import without_passwords
 from otelingest.net.auth import ClientAuthenticator, resolve_client
 from otelingest.net.compressing import compress
 from otelingest.net.http_client_settings import HttpClientSettings
@@ -217,14 +218,7 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
 
 def shown_url(url: str) -> str:
     """A URL as messages show it: without a password, without control characters, not too long."""
-    from yarl import URL
-
-    try:
-        parsed = URL(url)
-        url = str(parsed.with_password("xxxxx")) if parsed.password else url
-    except ValueError:
-        pass
-    return "".join(character for character in url[:500] if character.isprintable())
+    return "".join(character for character in without_passwords(url)[:500] if character.isprintable())
 
 
 def _checked(name: str, value: str) -> str:

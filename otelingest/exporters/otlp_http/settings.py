@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from otelingest.config.secrecy import without_passwords
 from otelingest.config.settings import Duration, Naming, Problem, Unreadable
 from otelingest.config.types import go_quote
 from otelingest.exporters.sending import SendingSettings
@@ -73,11 +74,14 @@ _ENDPOINTS = {
 
 def _url_problem(url: str) -> str | None:
     """Why nothing can be sent there; None when it can."""
+    shown = go_quote(without_passwords(url))
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - reading it checks it
     except ValueError as error:
-        return f"parse {go_quote(url)}: {error}"
+        # Its text holds what it could not read, which is the beginning of a password with a slash in it.
+        authority = url.partition("://")[2].partition("/")[0]
+        return f"parse {shown}" if "@" in url and "@" not in authority else f"parse {shown}: {error}"
     if parts.scheme not in ("http", "https"):
-        return f"{go_quote(url)} must begin with http:// or https://"
-    return None if parts.hostname else f"{go_quote(url)} names no host"
+        return f"{shown} must begin with http:// or https://"
+    return None if parts.hostname else f"{shown} names no host"
