@@ -78,7 +78,7 @@ def same(left: Any, right: Any) -> bool:
 def hash_in_place(value: Any) -> None:
     """Replace a value by its SHA-256 in hexadecimal: of a string's UTF-8, a bool's byte, a number's 8 bytes.
 
-    The numbers' bytes are little-endian. An empty string, a list, a map, bytes and an empty value become "".
+    The numbers' bytes are little-endian. A list, a map, bytes and an empty value become "".
     """
     kind = value.WhichOneof("value")
     if kind == "string_value":
@@ -90,8 +90,9 @@ def hash_in_place(value: Any) -> None:
     elif kind == "double_value":
         data = struct.pack("<d", value.double_value)
     else:
-        data = b""
-    value.string_value = hashlib.sha256(data).hexdigest() if data else ""
+        value.string_value = ""
+        return
+    value.string_value = hashlib.sha256(data).hexdigest()
 
 
 def to_string(value: Any) -> None:

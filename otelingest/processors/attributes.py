@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from google.protobuf.message import DecodeError
 from pydantic import Field
 
 from otelingest.config.settings import Problem, Settings
 from otelingest.pipeline.component import Consumer, Env, Processor
-from otelingest.pipeline.errors import Partial
+from otelingest.pipeline.errors import Partial, Rejected
 from otelingest.pipeline.payload import Payload, Signal
 from otelingest.processors.attribute_actions import Actions, ActionSettings
 from otelingest.processors.matching import Matcher, MatchSettings, compile_match, ignored_for_metrics
@@ -52,7 +53,10 @@ class AttributesProcessor(Processor[AttributesSettings]):
                     )
 
     async def consume(self, payload: Payload) -> Partial | None:
-        message = payload.message()
+        try:
+            message = payload.message()
+        except DecodeError as error:
+            raise Rejected(f"the request cannot be read: {error}", code=3) from error
         for attributes in _ATTRIBUTE_LISTS[self._signal](message, self._matches):
             self._actions.apply(attributes, payload.context)
         return await self.next.consume(Payload.of(payload.signal, message, payload.context))

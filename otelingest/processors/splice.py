@@ -66,12 +66,13 @@ def replace_resources(data: bytes, replace: Callable[[bytes], bytes], schema_url
     view = memoryview(data)
     kept = 0
     for group in _messages(data, 0, len(data), _GROUP):
-        old, rest, has_url = _take_resource(data, view, group)
+        found, rest, has_url = _take_resource(data, view, group)
+        old = found or b""
         new = replace(old)
         added = b"" if has_url else url
         if new == old and not added:
             continue
-        resource = length_delimited(_RESOURCE, new) if new else b""
+        resource = length_delimited(_RESOURCE, new) if new or found is not None else b""
         parts.append(view[kept : group.start])
         parts.append(tag(_GROUP, LENGTH) + uvarint(len(resource) + sum(map(len, rest)) + len(added)) + resource)
         parts.extend(rest)
@@ -83,12 +84,12 @@ def replace_resources(data: bytes, replace: Callable[[bytes], bytes], schema_url
     return b"".join(parts)
 
 
-def _take_resource(data: bytes, view: memoryview, group: _Place) -> tuple[bytes, list[memoryview], bool]:
-    """A group's resource, what else is in it, and whether that has a schema URL.
+def _take_resource(data: bytes, view: memoryview, group: _Place) -> tuple[bytes | None, list[memoryview], bool]:
+    """A group's resource (None where it has none), what else is in it, and whether that has a schema URL.
 
     Of a message field that occurs twice, the occurrences' bytes joined are the message that they merge into.
     """
-    resource = b""
+    resource: bytes | None = None
     rest: list[memoryview] = []
     kept = group.value
     has_url = False
@@ -96,7 +97,7 @@ def _take_resource(data: bytes, view: memoryview, group: _Place) -> tuple[bytes,
         if field.number == _SCHEMA_URL:
             has_url = field.end > field.value
             continue
-        resource += data[field.value : field.end]
+        resource = (resource or b"") + data[field.value : field.end]
         if field.start > kept:
             rest.append(view[kept : field.start])
         kept = field.end
