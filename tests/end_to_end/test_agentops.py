@@ -2,42 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import grpc
 import jwt
+import msgpack
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelingest.codec.wire import length_delimited
+from tests.support.agentops import BASE, PROJECT, SECRET, bearer, make_tables, processors, sdk_request, token
 from tests.support.clickhouse import ask, eventually, rows
 from tests.support.collector import CONFIG, CollectorProcess, free_ports, local
-from tests.support.otlp import CAPTURES, call, post, recorded, traces
+from tests.support.otlp import call, post, traces
 
-TABLES = Path(__file__).parent.parent / "data" / "agentops" / "tables.sql"
-SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
-PROJECT = "8c59e361-3727-418c-bc68-086b69f7598b"
 FORGED = "0c26af2a-8bac-4809-8b30-433ae3850608"
-
-
-def token(**claims: Any) -> str:
-    """As AgentOps' API makes them."""
-    known = {"exp": int(time.time()) + 3600, "aud": "authenticated", "project_id": PROJECT, "api_key": "k"}
-    return jwt.encode(known | claims, SECRET, "HS256")
-
-
-def bearer(value: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {value}"}
-
-
-def sdk_request() -> tuple[str, bytes]:
-    """What AgentOps' SDK once sent: the path and the body."""
-    ((request, body),) = [found for found in recorded(CAPTURES / "agentops-sdk") if found[0]["signal"] == "traces"]
-    return request["path"], body
 
 
 @dataclass
@@ -79,10 +62,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 def agentops(engine: int, tmp_path: Path) -> Iterator[AgentOps]:
     """With AgentOps' own tables, which it may write and not change."""
     url = f"http://127.0.0.1:{engine}"
-    ask(url, "DROP DATABASE IF EXISTS otel_2")
-    for statement in TABLES.read_text().split(";\n"):
-        if statement.strip():
-            ask(url, statement)
+    make_tables(url)
     made = collector(tmp_path, engine, CLICKHOUSE_CREATE_SCHEMA="false")
     with made.collector:
         yield made
@@ -186,6 +166,54 @@ def test_without_tables_it_makes_them(engine: int, tmp_path: Path) -> None:
         assert post(made.http, body, path=path, headers=bearer(token())).status == 200
         made.settle(6)
         assert rows(made.clickhouse, PROJECTS) == [{"project_id": PROJECT, "attribute": PROJECT, "n": 18}]
+
+
+def test_its_own_configuration_runs_as_it_is(engine: int, tmp_path: Path) -> None:
+    """Two files that are merged, thousands of statements, all of its components; only the ports are others here."""
+    url = f"http://127.0.0.1:{engine}"
+    make_tables(url)
+    grpc_port, http, health, fluent = free_ports(4)
+    (tmp_path / "processors.yaml").write_text(processors())
+    overrides = {
+        "receivers.otlp.protocols.grpc.endpoint": f"127.0.0.1:{grpc_port}",
+        "receivers.otlp.protocols.http.endpoint": f"127.0.0.1:{http}",
+        "receivers.fluentforward.endpoint": f"127.0.0.1:{fluent}",
+        "extensions.health_check.endpoint": f"127.0.0.1:{health}",
+    }
+    process = CollectorProcess(
+        BASE,
+        tmp_path,
+        args=("--config=processors.yaml", *(f"--set={key}={value}" for key, value in overrides.items())),
+        env={
+            "JWT_SECRET": SECRET,
+            "CLICKHOUSE_ENDPOINT": url,
+            "CLICKHOUSE_USERNAME": "default",
+            "CLICKHOUSE_PASSWORD": "",
+            "CLICKHOUSE_DATABASE": "otel_2",
+            "CLICKHOUSE_TTL": "12h",
+            "CLICKHOUSE_TIMEOUT": "10s",
+            "TABLE_LOGS": "otel_logs",
+            "TABLE_TRACES": "otel_traces",
+        },
+    )
+    path, body = sdk_request()
+    with process:
+        assert post(f"http://127.0.0.1:{http}", body, path=path, headers=bearer(token())).status == 200
+        assert post(f"http://127.0.0.1:{http}", body, path=path).status == 401
+        with socket.create_connection(("127.0.0.1", fluent)) as fluentd:
+            fluentd.sendall(msgpack.packb(["api", int(time.time()), {"log": "hello", "container": "api"}]))
+        eventually(lambda: ask(url, "SELECT count() FROM otel_2.otel_traces").strip(), "6")
+        eventually(lambda: ask(url, "SELECT Body, LogAttributes['fluent.tag'] FROM otel_2.otel_logs"), "hello\tapi\n")
+        assert process.stop() == 0
+    (found,) = rows(
+        url,
+        """SELECT project_id, ResourceAttributes['ProjectId'] AS other, ResourceAttributes['host.name'] != '' AS named,
+           max(SpanAttributes['gen_ai.usage.prompt_cost']) AS cost FROM otel_2.otel_traces GROUP BY ALL""",
+    )
+    assert found == {"project_id": PROJECT, "other": PROJECT, "named": 1, "cost": found["cost"]}
+    assert float(found["cost"]) == pytest.approx(1200 * 1.5e-7)
+    warned = [line.split("\t")[3] for line in process.lines if "\twarn\t" in line]
+    assert not [line for line in warned if "jwtauthextension" in line]
 
 
 def test_without_the_secret_it_says_what_is_missing(tmp_path: Path) -> None:
