@@ -43,9 +43,9 @@ $(READY): requirements.txt pyproject.toml
 
 build: $(NATIVE) ## compile the codec's fast implementation (needs a C++17 compiler; without it the readable one runs)
 
-$(NATIVE): $(READY) setup.py $(wildcard otelingest/codec/*.pyx otelingest/codec/native/*.hpp)
+$(NATIVE): $(READY) setup.py $(wildcard otelingest/codec/*.pyx otelingest/codec/*.pxi otelingest/codec/native/*.hpp)
 	@$(BIN)/python setup.py --quiet build_ext --inplace
-	@if ls otelingest/codec/_native*.so >/dev/null 2>&1; then touch $@; else \
+	@if ls otelingest/codec/_native*.so otelingest/codec/_editing*.so >/dev/null 2>&1; then touch $@; else \
 	    echo "the codec's fast implementation was not compiled (see above): the readable one runs, some 30 times slower" >&2; fi
 
 # PEERS="go=PATH rotel=PATH" names peers that are not in the PATH; BENCH=--quick and more are in bench/README.md.
@@ -58,7 +58,7 @@ sanitize: setup ## run the codec's parity and hostile-input tests under AddressS
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	    ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc \
 	    OTELINGEST_NATIVE="$$(echo build/sanitize/otelingest/codec/_native.*.so)" PARITY_CASES=$(CASES) \
-	    $(BIN)/pytest tests/codec/test_parity.py tests/codec/test_json_parity.py
+	    $(BIN)/pytest tests/codec/test_parity.py tests/codec/test_json_parity.py tests/codec/test_editing_parity.py
 
 # Recordings of the Go collector, each with a runner that ends in `N passed, N failed`. The tests hold copies of what
 # they need; these targets run the whole of it where it is at hand.

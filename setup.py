@@ -21,15 +21,18 @@ SANITIZERS = ["-fsanitize=address,undefined"]
 SANITIZE = [*SANITIZERS, "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-g", "-O1"]
 sanitize = bool(os.environ.get("OTELINGEST_SANITIZE"))
 
-extension = Extension(
-    "otelingest.codec._native",
-    [f"{CODEC}/_native.pyx"],
-    include_dirs=[CODEC],
-    depends=sorted(glob(f"{CODEC}/native/*.hpp")),
-    language="c++",
-    extra_compile_args=COMPILE + (SANITIZE if sanitize else FAST),
-    extra_link_args=SANITIZERS if sanitize else [],
-    optional=not sanitize,
-)
+extensions = [
+    Extension(
+        f"otelingest.codec.{name}",
+        [f"{CODEC}/{name}.pyx"],
+        include_dirs=[CODEC],
+        depends=sorted(glob(f"{CODEC}/native/*.hpp") + glob(f"{CODEC}/{name}_*.pxi")),
+        language="c++",
+        extra_compile_args=COMPILE + (SANITIZE if sanitize else FAST),
+        extra_link_args=SANITIZERS if sanitize else [],
+        optional=not sanitize,
+    )
+    for name in ("_native", "_editing")
+]
 
-setup(ext_modules=cythonize([extension], build_dir="build/cython") if cythonize else [])
+setup(ext_modules=cythonize(extensions, build_dir="build/cython") if cythonize else [])

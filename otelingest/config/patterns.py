@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-_CACHED_LENGTH = 256
+_REMEMBERED_LENGTH = 256
 """Texts up to this many characters are remembered: attribute keys and names repeat, long values do not."""
+_REMEMBERED = 4096
+"""Texts that are remembered of one pattern."""
 _CONTINUATION, _CONTINUES = 0xC0, 0x80
 
 
@@ -37,6 +38,8 @@ class Pattern:
 
     A match anywhere in the text counts, as with Go's `MatchString`. (The library works on bytes throughout: on text it
     would translate every position.)
+
+    known: whether texts match that were asked for before.
     """
 
     def __init__(self, text: str) -> None:
@@ -51,7 +54,7 @@ class Pattern:
             raise ValueError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
         self.text = text
         self._groups = {name.decode(): index for name, index in self._compiled.groupindex.items()}
-        self._remembered = functools.lru_cache(maxsize=4096)(self._search)
+        self.known: dict[str, bool] = {}
 
     @property
     def group_names(self) -> Sequence[str | None]:
@@ -63,7 +66,11 @@ class Pattern:
 
     def matches(self, text: str) -> bool:
         """Whether the pattern occurs in the text."""
-        return self._remembered(text) if len(text) <= _CACHED_LENGTH else self._search(text)
+        answer = self.known.get(text)
+        if answer is None:
+            answer = self._compiled.search(text.encode("utf-8", "replace")) is not None
+            self._remember(text, answer)
+        return answer
 
     def named_groups(self, text: str) -> dict[str, str] | None:
         """What the named groups caught in the first match, "" where a group took no part; None without a match."""
@@ -89,5 +96,25 @@ class Pattern:
             before = match.end
             yield match
 
-    def _search(self, text: str) -> bool:
-        return self._compiled.search(text.encode("utf-8", "replace")) is not None
+    def replaced(self, text: str, expand: Callable[[Match], str]) -> str:
+        """The text with every match replaced by what `expand` says; the very same object where nothing matches."""
+        if self.known.get(text) is False:
+            return text
+        data = text.encode("utf-8", "replace")
+        parts: list[bytes] = []
+        kept = 0
+        for match in self.all_matches(data):
+            parts.append(data[kept : match.start])
+            parts.append(expand(match).encode("utf-8", "replace"))
+            kept = match.end
+        if not parts:
+            self._remember(text, False)
+            return text
+        parts.append(data[kept:])
+        return b"".join(parts).decode("utf-8", "replace")
+
+    def _remember(self, text: str, answer: bool) -> None:
+        if len(text) <= _REMEMBERED_LENGTH:
+            if len(self.known) >= _REMEMBERED:
+                self.known.clear()
+            self.known[text] = answer

@@ -40,12 +40,14 @@ class Compiler:
 
     functions: those that may be used, by name. prefixed: whether paths must begin with a context's name.
     cache: what the cache holds for every item, where that is known; None: it is looked up.
+    messages: whether something compiled so far needs protobuf's own messages.
     """
 
     context: Context
     functions: Mapping[str, Function]
     prefixed: bool
     cache: dict[str, Any] | None = None
+    messages: bool = False
 
     @property
     def context_name(self) -> str:
@@ -128,6 +130,7 @@ class Compiler:
             if below is None or before.keys:
                 raise no_such_path(name, segment.name, node)
             field = below
+        self.messages = self.messages or field.message
         if skipped and node.segments[0].keys:
             raise StatementError(f'context "{name}" cannot be indexed')
         keys = [self.value(key) for key in segments[-1].keys]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from otelingest.ottl.attributes import Attributes
+from otelingest.codec.editing import AttributesOf
 from otelingest.ottl.errors import OttlError
 from otelingest.ottl.item import Item
 
@@ -63,5 +63,5 @@ class Accessor:
 class MapTarget:
     """A map to edit in place. `open` raises OttlError where there is no map; `close` takes back what was lent."""
 
-    open: Callable[[Item], Attributes]
-    close: Callable[[Item, Attributes], None] | None = None
+    open: Callable[[Item], AttributesOf]
+    close: Callable[[Item, AttributesOf], None] | None = None

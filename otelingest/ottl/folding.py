@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from otelingest.codec.any_values import storable
 from otelingest.ottl.compiler import Compiler
 from otelingest.ottl.item import EMPTY
 from otelingest.ottl.tree import Call, Condition, Literal, Path, Statement, walk
-from otelingest.ottl.values import storable
 
 
 def fold(

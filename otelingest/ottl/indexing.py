@@ -7,23 +7,16 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValueList
 
-from otelingest.codec.values import type_name
-from otelingest.ottl.attributes import Attributes, descend, descend_making, item_at
+from otelingest.codec.any_values import Unstorable, kind_name, map_to_entries, storable
+from otelingest.codec.attributes import Attributes
+from otelingest.codec.editing import AttributesOf
 from otelingest.ottl.errors import OttlError
-from otelingest.ottl.expressions import Accessor, Expression, Get, MapTarget
+from otelingest.ottl.expressions import Accessor, Expression, Get, MapTarget, Set
 from otelingest.ottl.item import Item
 from otelingest.ottl.paths.fields import Field
-from otelingest.ottl.values import (
-    entries_to_map,
-    fill,
-    go_type,
-    map_to_entries,
-    nil_or_type,
-    read,
-    storable,
-)
+from otelingest.ottl.values import check_storable_deeply, go_type, nil_or_type
 
-Owner = Callable[[Item], Attributes]
+Owner = Callable[[Item], AttributesOf]
 
 
 def _keys(expressions: list[Expression]) -> Callable[[Item], list[Any]]:
@@ -66,8 +59,8 @@ def field_accessor(field: Field, keys: list[Expression]) -> Accessor | None:
         if len(keys) == 1:
             return _attribute(field.attributes, keys[0])
         return _nested(field.attributes, keys[0], keys[1:])
-    if field.value is not None:
-        return _in_body(field.value, keys)
+    if field.body is not None:
+        return _in_body(field.body, keys)
     if field.key is not None and len(keys) == 1:
         return _own_key(field.key, keys[0])
     return None
@@ -76,99 +69,128 @@ def field_accessor(field: Field, keys: list[Expression]) -> Accessor | None:
 def _whole_map(field: Field) -> MapTarget:
     if field.attributes is not None:
         return MapTarget(field.attributes)
-    if field.value is not None:
-        value = field.value
-        return MapTarget(lambda item: _map_in(value(item)))
-    get = field.get
-    return MapTarget(lambda item: _no_map(get(item)))
+    return _map_at(field.get, field.set)
 
 
-def _no_map(value: Any) -> Attributes:
+def _no_map(value: Any) -> AttributesOf:
     raise OttlError(f"expected pcommon.Map but got {nil_or_type(value)}")
 
 
-def _map_in(value: Any) -> Attributes:
-    """The map that an `AnyValue` is."""
-    if value is None or value.WhichOneof("value") != "kvlist_value":
-        _no_map(None if value is None else read(value))
-    found = Attributes("values")
-    found.bind(value.kvlist_value)
-    return found
+def _map_at(get: Get, put: Set) -> MapTarget:
+    """A map inside of something: it is lent, and put back."""
+    return MapTarget(lambda item: _lent(get(item)), lambda item, attributes: put(item, attributes.to_map()))
 
 
 def _attribute(owner: Owner, key: Expression) -> Accessor:
     if not key.constant or type(key.value) is not str:
         return _attribute_by_value(owner, key.get)
     name: str = key.value
-
-    def get(item: Item) -> Any:
-        attributes = owner(item)
-        values = attributes.values
-        return values[name] if name in values else attributes.get(name)
-
-    return Accessor(
-        get,
-        lambda item, value: owner(item).set(name, value),
-        MapTarget(lambda item: _map_in(owner(item).value(name))),
-    )
+    get: Get = lambda item: owner(item).get(name)  # noqa: E731
+    put: Set = lambda item, value: owner(item).set(name, value)  # noqa: E731
+    return Accessor(get, put, _map_at(get, put))
 
 
 def _attribute_by_value(owner: Owner, key: Get) -> Accessor:
-    return Accessor(
-        lambda item: owner(item).get(_text_key(key(item))),
-        lambda item, value: owner(item).set(_text_key(key(item)), value),
-        MapTarget(lambda item: _map_in(owner(item).value(_text_key(key(item))))),
-    )
+    get: Get = lambda item: owner(item).get(_text_key(key(item)))  # noqa: E731
+    put: Set = lambda item, value: owner(item).set(_text_key(key(item)), value)  # noqa: E731
+    return Accessor(get, put, _map_at(get, put))
 
 
 def _nested(owner: Owner, first: Expression, rest: list[Expression]) -> Accessor:
     key = first.get
     keys = _keys(rest)
 
-    def found(item: Item) -> Any | None:
-        top = owner(item).value(_text_key(key(item)))
-        return None if top is None else descend(top, keys(item))
-
     def get(item: Item) -> Any:
-        value = found(item)
-        return None if value is None else read(value)
+        top = owner(item).get(_text_key(key(item)))
+        return None if top is None else descend(top, keys(item))
 
     def put(item: Item, value: Any) -> None:
         inner = keys(item)
-        fill(descend_making(owner(item).put(_text_key(key(item))), inner), value)
+        attributes, name = owner(item), _text_key(key(item))
+        attributes.set(name, rebuilt(attributes.get(name), inner, value))
 
-    return Accessor(get, put, MapTarget(lambda item: _map_in(found(item))))
+    return Accessor(get, put, _map_at(get, put))
 
 
 def _in_body(owner: Callable[[Item], Any], keys: list[Expression]) -> Accessor:
     inner = _keys(keys)
 
     def checked(item: Item) -> Any:
-        value = owner(item)
-        if value.WhichOneof("value") not in ("kvlist_value", "array_value"):
-            raise OttlError(f"log bodies of type {type_name(value)} cannot be indexed")
+        value = owner(item).get()
+        if type(value) is not dict and type(value) is not list:
+            raise OttlError(f"log bodies of type {kind_name(value)} cannot be indexed")
         return value
 
-    def get(item: Item) -> Any:
-        value = descend(checked(item), inner(item))
-        return None if value is None else read(value)
-
-    return Accessor(
-        get,
-        lambda item, value: fill(descend_making(checked(item), inner(item)), value),
-        MapTarget(lambda item: _map_in(descend(checked(item), inner(item)))),
-    )
+    get: Get = lambda item: descend(checked(item), inner(item))  # noqa: E731
+    put: Set = lambda item, value: owner(item).set(rebuilt(checked(item), inner(item), value))  # noqa: E731
+    return Accessor(get, put, _map_at(get, put))
 
 
 def _own_key(ways: tuple[Callable[..., Any], Callable[..., None]], key: Expression) -> Accessor:
     read_one, write_one = ways
     name = key.get
     get: Get = lambda item: read_one(item, _text_key(name(item)))  # noqa: E731
-    return Accessor(
-        get,
-        lambda item, value: write_one(item, _text_key(name(item)), value),
-        MapTarget(lambda item: _no_map(get(item))),
-    )
+    put: Set = lambda item, value: write_one(item, _text_key(name(item)), value)  # noqa: E731
+    return Accessor(get, put, MapTarget(lambda item: _no_map(get(item))))
+
+
+def descend(value: Any, keys: list[Any]) -> Any:
+    """What is below a value, nil for a key that is not there. Raises OttlError."""
+    for key in keys:
+        if type(key) is str:
+            if value is None:
+                return None
+            if type(value) is not dict:
+                raise _not_indexable(value, key)
+            if key not in value:
+                return None
+            value = value[key]
+        elif type(value) is list:
+            value = item_at(value, key)
+        else:
+            raise _not_indexable(value, key)
+    return value
+
+
+def rebuilt(value: Any, keys: list[Any], new: Any) -> Any:
+    """A copy of a value in which something, however deep, is another. What is missing is made. Raises OttlError."""
+    made = _with_below(value, keys, new)
+    check_storable_deeply(made)
+    return made
+
+
+def _with_below(value: Any, keys: list[Any], new: Any) -> Any:
+    if not keys:
+        if not storable(new):
+            raise Unstorable(new, kind_name(value))
+        return new
+    key, rest = keys[0], keys[1:]
+    if type(key) is str:
+        if value is not None and type(value) is not dict:
+            raise _not_indexable(value, key)
+        copy = dict(value or {})
+        copy[key] = _with_below(copy.get(key), rest, new)
+        return copy
+    if type(value) is not list:
+        raise _not_indexable(value, key)
+    below = item_at(value, key)
+    return [*value[:key], _with_below(below, rest, new), *value[key + 1 :]]
+
+
+def item_at(items: Any, index: int) -> Any:
+    """Raises OttlError for an index that is out of bounds."""
+    if not 0 <= index < len(items):
+        raise OttlError(f"index {index} out of bounds")
+    return items[index]
+
+
+def _not_indexable(value: Any, key: Any) -> OttlError:
+    if type(value) is list:
+        return OttlError("unable to resolve an integer index in slice: invalid key type")
+    if type(value) is dict:
+        return OttlError("unable to resolve a string index in map: invalid key type")
+    wanted = "string" if type(key) is str else "int"
+    return OttlError(f"type {kind_name(value)} does not support {wanted} indexing")
 
 
 # ---- values that were computed, and the cache
@@ -217,7 +239,8 @@ def _indexed(value: Expression, key: Expression, missing_is_nil: bool) -> Expres
 def cache_accessor(keys: list[Expression]) -> Accessor:
     """The cache, or something in it. Caches are replaced, never changed: an empty one is shared by all items."""
     if not keys:
-        return Accessor(lambda item: item.cache, _set_cache, MapTarget(_open_cache, _close_cache))
+        whole: Get = lambda item: item.cache  # noqa: E731
+        return Accessor(whole, _set_cache, _map_at(whole, _set_cache))
     inner = _keys(keys)
 
     def get(item: Item) -> Any:
@@ -231,10 +254,7 @@ def cache_accessor(keys: list[Expression]) -> Accessor:
             raise OttlError(f"unsupported type {go_type(value)} for set operation; current value type is Empty")
         item.cache = with_item(item.cache, inner(item), value)
 
-    def close(item: Item, attributes: Attributes) -> None:
-        put(item, entries_to_map(attributes.entries))
-
-    return Accessor(get, put, MapTarget(lambda item: _lent(get(item)), close))
+    return Accessor(get, put, _map_at(get, put))
 
 
 def with_item(container: Any, keys: list[Any], value: Any) -> Any:
@@ -258,21 +278,12 @@ def _set_cache(item: Item, value: Any) -> None:
     item.cache = value
 
 
-def _open_cache(item: Item) -> Attributes:
-    return _lent(item.cache)
-
-
-def _close_cache(item: Item, attributes: Attributes) -> None:
-    item.cache = entries_to_map(attributes.entries)
-
-
-def _lent(value: Any) -> Attributes:
+def _lent(value: Any) -> AttributesOf:
     """A copy of a map in the form that editors work on."""
     if type(value) is not dict:
-        _no_map(value)
+        return _no_map(value)
     copy = KeyValueList()
     map_to_entries(value, copy.values)
     lent = Attributes("values")
     lent.bind(copy)
-    lent.find()
     return lent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from otelingest.ottl.attributes import Attributes
+from otelingest.codec.attributes import Attributes
 
 EMPTY: dict[str, Any] = {}
 """A cache in which nothing is yet. Caches are never changed, but replaced."""
@@ -24,6 +24,7 @@ class Item:
         "event_index",
         "log",
         "log_attributes",
+        "log_body",
         "metric",
         "metric_index",
         "metric_metadata",
@@ -39,55 +40,54 @@ class Item:
 
     def __init__(self) -> None:
         self.resource_group: Any = None
+        self.resource_attributes: Any = None
         self.scope_group: Any = None
+        self.scope_attributes: Any = None
         self.span: Any = None
+        self.span_attributes: Any = None
         self.event: Any = None
         self.event_index = 0
+        self.event_attributes = Attributes()
         self.metric: Any = None
         self.metric_index = 0
+        self.metric_metadata: Any = None
         self.copied: dict[Any, set[int]] = {}
         self.point: Any = None
-        self.log: Any = None
-        self.cache: dict[str, Any] = EMPTY
-        self.resource_attributes = Attributes()
-        self.scope_attributes = Attributes()
-        self.span_attributes = Attributes()
-        self.event_attributes = Attributes()
-        self.metric_metadata = Attributes("metadata")
         self.point_attributes = Attributes()
-        self.log_attributes = Attributes()
+        self.log: Any = None
+        self.log_attributes: Any = None
+        self.log_body: Any = None
+        self.cache: dict[str, Any] = EMPTY
 
-    def to_resource(self, group: Any) -> None:
-        self.resource_group = group
-        self.resource_attributes.bind(group.resource)
+    def to_resource(self, editor: Any) -> None:
+        """Stand where an editor stands (or whoever shows the same of a resource)."""
+        self.resource_group = editor.resource_group
+        self.resource_attributes = editor.resource_attributes
 
-    def to_scope(self, group: Any) -> None:
-        self.scope_group = group
+    def to_scope(self, editor: Any) -> None:
+        self.scope_group = editor.scope_group
+        self.scope_attributes = editor.scope_attributes
         self.copied = {}
-        self.scope_attributes.bind(group.scope)
 
-    def to_span(self, span: Any) -> None:
-        """The same as for the others, without a call: there are many spans."""
-        self.span = span
-        attributes = self.span_attributes
-        attributes.owner = span
-        attributes.index = None
-        attributes.values = {}
+    def to_span(self, editor: Any) -> None:
+        self.span = editor.item
+        self.span_attributes = editor.attributes
 
     def to_event(self, event: Any, index: int) -> None:
         self.event = event
         self.event_index = index
         self.event_attributes.bind(event)
 
-    def to_metric(self, metric: Any, index: int) -> None:
-        self.metric = metric
-        self.metric_index = index
-        self.metric_metadata.bind(metric)
+    def to_metric(self, editor: Any) -> None:
+        self.metric = editor.item
+        self.metric_index = editor.item_index
+        self.metric_metadata = editor.attributes
 
     def to_point(self, point: Any) -> None:
         self.point = point
         self.point_attributes.bind(point)
 
-    def to_log(self, record: Any) -> None:
-        self.log = record
-        self.log_attributes.bind(record)
+    def to_log(self, editor: Any) -> None:
+        self.log = editor.item
+        self.log_attributes = editor.attributes
+        self.log_body = editor.body

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from otelingest.codec.editing import Editor
 from otelingest.config.types import go_quote
 from otelingest.ottl.compiler import Compiler
 from otelingest.ottl.contexts import BY_SIGNAL, CONTEXTS, Context
@@ -18,12 +19,15 @@ from otelingest.ottl.inference import infer, quoted
 from otelingest.ottl.item import EMPTY, Item
 from otelingest.ottl.parser import parse_condition, parse_statement
 from otelingest.ottl.tree import Condition, Literal, Path, Statement, walk
+from otelingest.ottl.values import in_words
 from otelingest.ottl.walking import visitor
 
 Step = Callable[[Item], None]
-OnError = Callable[[str, str, Exception], None]
+OnError = Callable[[str, str, str], None]
 """Called with what failed (`failed to execute statement`), its text and why. It may raise."""
 
+_OF_MESSAGES = frozenset({"spanevent", "metric", "datapoint"})
+"""Contexts that only protobuf's own messages show."""
 FAILED_STATEMENT = "failed to execute statement"
 FAILED_CONDITION = "failed to eval condition"
 _parsed_statement = functools.lru_cache(maxsize=1 << 14)(parse_statement)
@@ -37,6 +41,7 @@ class Program:
     conditions: the statements run for items for which one of these holds, or for all where there is none.
     steps: what is run, with its text. cache: what the cache holds before the first step.
     only_resources: whether nothing but resources is read or written, so that nothing else need be decoded.
+    messages: whether the items have to be protobuf's own messages.
     """
 
     context: Context
@@ -44,10 +49,11 @@ class Program:
     steps: Sequence[tuple[Step, str]]
     cache: dict[str, Any]
     only_resources: bool
+    messages: bool
 
-    def run(self, signal: str, message: Any, on_error: OnError) -> None:
-        """Run for every item of a decoded request. Raises what `on_error` raises."""
-        visitor(self.context.name, signal)(message, Item(), self.for_item(on_error))
+    def run(self, editor: Editor, on_error: OnError) -> None:
+        """Run for every item of a request. Raises what `on_error` raises."""
+        visitor(self.context.name)(editor, Item(), self.for_item(on_error))
 
     def for_item(self, on_error: OnError) -> Step:
         """What runs the statements for one item. An error in a statement ends that statement."""
@@ -61,7 +67,7 @@ class Program:
                 try:
                     step(item)
                 except Exception as error:  # whatever the data holds, it must not end more than the statement
-                    on_error(FAILED_STATEMENT, text, error)
+                    on_error(FAILED_STATEMENT, text, in_words(error))
 
         return run
 
@@ -71,7 +77,7 @@ class Program:
                 if test(item):
                     return True
             except Exception as error:
-                on_error(FAILED_CONDITION, text, error)
+                on_error(FAILED_CONDITION, text, in_words(error))
         return False
 
 
@@ -145,7 +151,12 @@ def _compiled(context: str, trees: list[Statement], tests: list[Condition], *, p
     if known:
         compiler.cache = cache
     steps = [(step, tree.text) for tree in left if (step := _step(compiler, tree)) is not None]
-    return Program(found, compiled_tests, steps, cache, _only_resources(found, [*trees, *tests]))
+    only_resources = _only_resources(found, [*trees, *tests])
+    return Program(found, compiled_tests, steps, cache, only_resources, _needs_messages(compiler))
+
+
+def _needs_messages(compiler: Compiler) -> bool:
+    return compiler.messages or compiler.context.name in _OF_MESSAGES
 
 
 def _test(compiler: Compiler, tree: Condition) -> Test:
@@ -190,6 +201,7 @@ class Question:
     context: Context
     text: str
     test: Test
+    messages: bool
 
     def holds(self, item: Item) -> bool:
         """Raises OttlError."""
@@ -226,5 +238,6 @@ def compile_condition(signal: str, text: str, context: str = "") -> Question:
             f"{quoted(candidates)}"
         )
     tree = _parse_conditions([text])[0]
-    found = CONTEXTS[context]
-    return Question(found, text, _test(Compiler(found, functions_for(context, "filter"), prefixed), tree))
+    compiler = Compiler(CONTEXTS[context], functions_for(context, "filter"), prefixed)
+    test = _test(compiler, tree)
+    return Question(compiler.context, text, test, _needs_messages(compiler))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
+from otelingest.codec.any_values import DEEPEST, Unstorable, storable, too_deep
 from otelingest.codec.values import (
     NoJson,
     base64_text,
@@ -20,12 +21,9 @@ from otelingest.codec.values import (
     json_bytes,
     json_double,
     json_string,
-    type_name,
 )
 from otelingest.ottl.errors import OttlError
 
-DEEPEST = 24
-"""Levels of maps and lists in a value. Protobuf's readers refuse more than 100 levels, and one of these takes three."""
 _WORD = 1 << 64
 _HALF = 1 << 63
 
@@ -85,125 +83,29 @@ def nil_or_type(value: Any) -> str:
     return "nil" if value is None else go_type(value)
 
 
+def in_words(error: Exception) -> str:
+    """Why a statement or condition failed, as the collector says it."""
+    if isinstance(error, Unstorable):
+        return f"unsupported type {go_type(error.value)} for set operation; current value type is {error.holder}"
+    return str(error)
+
+
+def check_storable_deeply(value: Any, holder: str = "Empty", depth: int = DEEPEST) -> None:
+    """Raises ValueError unless an attribute can hold a value with all that is in it."""
+    if not storable(value):
+        raise Unstorable(value, holder)
+    if not depth:
+        raise too_deep()
+    if type(value) is dict or type(value) is list:
+        for item in value.values() if type(value) is dict else value:
+            check_storable_deeply(item, depth=depth - 1)
+
+
 def wrap(number: int) -> int:
     """An integer in 64 bits, as it overflows."""
     if -_HALF <= number < _HALF:
         return number
     return (number + _HALF) % _WORD - _HALF
-
-
-# ---- from and to `AnyValue`
-
-
-def _read_map(value: Any) -> dict[str, Any]:
-    return entries_to_map(value.kvlist_value.values)
-
-
-def _read_list(value: Any) -> list[Any]:
-    return [READ[item.WhichOneof("value")](item) for item in value.array_value.values]
-
-
-READ: dict[str | None, Callable[[Any], Any]] = {
-    None: lambda value: None,
-    "string_value": lambda value: value.string_value,
-    "bool_value": lambda value: value.bool_value,
-    "int_value": lambda value: value.int_value,
-    "double_value": lambda value: value.double_value,
-    "bytes_value": lambda value: value.bytes_value,
-    "kvlist_value": _read_map,
-    "array_value": _read_list,
-    "string_value_strindex": lambda value: None,  # of profiles, which do not come here
-}
-"""Which field of an `AnyValue` is set, to what reads it."""
-
-
-def read(value: Any) -> Any:
-    """What an `AnyValue` holds."""
-    return READ[value.WhichOneof("value")](value)
-
-
-def entries_to_map(entries: Any) -> dict[str, Any]:
-    """A list of `KeyValue` as a dict. Of equal keys the first counts."""
-    found: dict[str, Any] = {}
-    for entry in entries:
-        key = entry.key
-        if key not in found:
-            value = entry.value
-            found[key] = READ[value.WhichOneof("value")](value)
-    return found
-
-
-def map_to_entries(value: dict[str, Any], entries: Any, depth: int = DEEPEST) -> None:
-    """Add a dict's items to a list of `KeyValue`. Raises OttlError for what no attribute can hold."""
-    for key, item in value.items():
-        fill(entries.add(key=key).value, item, depth)
-
-
-def fill(target: Any, value: Any, depth: int = DEEPEST) -> None:
-    """Make an `AnyValue` hold a value; it stays as it was for one that it cannot hold. Raises OttlError."""
-    write = _WRITE.get(type(value))
-    if write is None:
-        raise OttlError(
-            f"unsupported type {go_type(value)} for set operation; current value type is {type_name(target)}"
-        )
-    if not depth:
-        raise OttlError(f"a value is nested deeper than {DEEPEST} levels")
-    write(target, value, depth)
-
-
-def _write_nil(target: Any, value: None, depth: int) -> None:
-    target.Clear()
-    target.SetInParent()
-
-
-def _write_text(target: Any, value: str, depth: int) -> None:
-    target.string_value = value
-
-
-def _write_bool(target: Any, value: bool, depth: int) -> None:
-    target.bool_value = value
-
-
-def _write_integer(target: Any, value: int, depth: int) -> None:
-    target.int_value = value
-
-
-def _write_double(target: Any, value: float, depth: int) -> None:
-    target.double_value = value
-
-
-def _write_bytes(target: Any, value: bytes, depth: int) -> None:
-    target.bytes_value = value
-
-
-def _write_map(target: Any, value: dict[str, Any], depth: int) -> None:
-    target.kvlist_value.Clear()
-    target.kvlist_value.SetInParent()
-    map_to_entries(value, target.kvlist_value.values, depth - 1)
-
-
-def _write_list(target: Any, value: list[Any], depth: int) -> None:
-    target.array_value.Clear()
-    target.array_value.SetInParent()
-    for item in value:
-        fill(target.array_value.values.add(), item, depth - 1)
-
-
-_WRITE: dict[type, Callable[[Any, Any, int], None]] = {
-    type(None): _write_nil,
-    str: _write_text,
-    bool: _write_bool,
-    int: _write_integer,
-    float: _write_double,
-    bytes: _write_bytes,
-    dict: _write_map,
-    list: _write_list,
-}
-
-
-def storable(value: Any) -> bool:
-    """Whether an attribute can hold a value of this type."""
-    return type(value) in _WRITE
 
 
 # ---- as text

@@ -9,9 +9,13 @@ from typing import Any, ClassVar
 from google.protobuf.message import DecodeError
 from pydantic import Field, field_validator, model_validator
 
+from otelingest import codec
+from otelingest.codec.attributes import Attributes
+from otelingest.codec.editing import edit
 from otelingest.codec.types import Malformed
 from otelingest.config.settings import Naming, Problem, Settings
 from otelingest.ottl.errors import StatementError
+from otelingest.ottl.item import Item
 from otelingest.ottl.programs import OnError, Program, compile_statements
 from otelingest.pipeline.component import Consumer, Env, Processor
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
@@ -100,15 +104,20 @@ class _Failed(Exception):
     """An error that ends the work on a request."""
 
 
-class _Group:
-    """Stands for a group of a request of which only the resource is decoded."""
+class _Resource:
+    """Shows a resource of which nothing else is decoded, as an editor of a request would."""
 
-    def __init__(self, resource: Any) -> None:
-        self.resource = resource
+    def __init__(self, encoded: bytes) -> None:
+        from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+
+        self.resource: Any = Resource.FromString(encoded)
+        self.resource_group = self
+        self.resource_attributes = Attributes()
+        self.resource_attributes.bind(self.resource)
 
 
 class TransformProcessor(Processor[TransformSettings]):
-    """Decodes a request once, runs every group of statements over it, and encodes it.
+    """Edits requests by every group of statements, one after another.
 
     Where the statements only look at resources, these alone are decoded.
     """
@@ -127,6 +136,7 @@ class TransformProcessor(Processor[TransformSettings]):
         except StatementError as error:
             raise ConfigError(str(error)) from None
         only_resources = all(program.only_resources for program, _ in self._programs)
+        self._messages = any(program.messages for program, _ in self._programs)
         self._work: Callable[[Payload], Payload] = self._splice if only_resources else self._transform
 
     async def consume(self, payload: Payload) -> Partial | None:
@@ -142,37 +152,44 @@ class TransformProcessor(Processor[TransformSettings]):
         return await self.next.consume(changed)
 
     def _transform(self, payload: Payload) -> Payload:
-        message = payload.message()
-        for program, on_error in self._programs:
-            program.run(self._signal, message, on_error)
-        return Payload.of(self._signal, message, payload.context)
+        chunks = tuple(map(self._edited, payload.chunks))
+        items = payload.items
+        if self._signal is Signal.METRICS:  # data points may have been made
+            items = sum(codec.scan(self._signal, chunk).items for chunk in chunks)
+        return Payload(payload.signal, chunks, items, payload.context)
+
+    def _edited(self, chunk: bytes) -> bytes:
+        editor = edit(self._signal, chunk, messages=self._messages)
+        for number, (program, on_error) in enumerate(self._programs):
+            if number:
+                editor.rewind()
+            program.run(editor, on_error)
+        return editor.finish()
 
     def _splice(self, payload: Payload) -> Payload:
-        from opentelemetry.proto.resource.v1.resource_pb2 import Resource
+        runs = [program.for_item(on_error) for program, on_error in self._programs]
+        item = Item()
 
-        from otelingest.ottl.item import Item
+        def edited(encoded: bytes) -> bytes:
+            shown = _Resource(encoded)
+            item.to_resource(shown)
+            for run in runs:
+                run(item)
+            made: bytes = shown.resource.SerializeToString()
+            return made
 
-        def edit(encoded: bytes) -> bytes:
-            group = _Group(Resource.FromString(encoded))
-            item = Item()
-            for program, on_error in self._programs:
-                item.to_resource(group)
-                program.for_item(on_error)(item)
-            edited: bytes = group.resource.SerializeToString()
-            return edited
-
-        chunks = tuple(replace_resources(chunk, edit) for chunk in payload.chunks)
+        chunks = tuple(replace_resources(chunk, edited) for chunk in payload.chunks)
         return Payload(payload.signal, chunks, payload.items, payload.context)
 
     def _on_error(self, mode: str) -> OnError:
-        def propagate(what: str, text: str, error: Exception) -> None:
-            raise _Failed(f"{what}: {text}, {error}") from error
+        def propagate(what: str, text: str, error: str) -> None:
+            raise _Failed(f"{what}: {text}, {error}")
 
-        def ignore(what: str, text: str, error: Exception) -> None:
+        def ignore(what: str, text: str, error: str) -> None:
             name = "statement" if what.endswith("statement") else "condition"
-            self.log.warning(what, error=str(error), **{name: text})
+            self.log.warning(what, error=error, **{name: text})
 
-        def silent(what: str, text: str, error: Exception) -> None:
+        def silent(what: str, text: str, error: str) -> None:
             pass
 
         return {"propagate": propagate, "ignore": ignore, "silent": silent}[mode]

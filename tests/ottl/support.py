@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from otelingest.codec.any_values import entries_to_map, map_to_entries
+from otelingest.codec.editing import edit
 from otelingest.ottl.item import Item
 from otelingest.ottl.programs import compile_condition, compile_statements
-from otelingest.ottl.values import entries_to_map
 from otelingest.ottl.walking import visitor
 from otelingest.pipeline.payload import Signal, request_class
 
 
 def traces(**attributes: Any) -> Any:
     """A request of one span."""
-    from otelingest.ottl.values import map_to_entries
-
     request: Any = request_class(Signal.TRACES)()
     group = request.resource_spans.add()
     group.resource.attributes.add(key="service.name").value.string_value = "svc"
@@ -31,7 +30,11 @@ def run(request: Any, *statements: str, signal: str = "traces", context: str = "
     """Run statements; the texts of their errors."""
     errors: list[str] = []
     program = compile_statements(signal, statements, tuple(conditions), context)
-    program.run(signal, request, lambda what, text, error: errors.append(str(error)))
+    editor = edit(signal, request.SerializeToString(), messages=program.messages)
+    program.run(editor, lambda what, text, error: errors.append(error))
+    edited = editor.finish()
+    request.Clear()
+    request.MergeFromString(edited)
     return errors
 
 
@@ -54,5 +57,6 @@ def value_of(expression: str, **attributes: Any) -> Any:
 def holds(condition: str, request: Any) -> bool:
     found: list[bool] = []
     question = compile_condition("traces", condition)
-    visitor("span", "traces")(request, Item(), lambda item: found.append(question.holds(item)))
+    editor = edit("traces", request.SerializeToString(), messages=question.messages)
+    visitor("span")(editor, Item(), lambda item: found.append(question.holds(item)))
     return found[0]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from otelingest.codec.any_values import entries_to_map
 from otelingest.ottl import programs
 from otelingest.ottl.programs import Program, compile_statements
-from otelingest.ottl.values import entries_to_map
 from tests.ottl.support import run, span_of, traces
 
 TABLE = [f'set(span.cache["prices"]["model-{number}"], {number}.5)' for number in range(200)]

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from otelingest.codec.any_values import entries_to_map, fill
 from otelingest.ottl.errors import StatementError
 from otelingest.ottl.programs import compile_statements
-from otelingest.ottl.values import entries_to_map, fill
 from otelingest.pipeline.payload import Signal, request_class
 from tests.ottl.support import attributes_after, run, span_of, traces, value_of
 
@@ -222,6 +222,7 @@ def test_buckets_are_merged() -> None:
     assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([1.0, 4.0], [5, 5, 0])
     statement = 'merge_histogram_buckets(2, method="limit_buckets") where metric.name == "latency"'
     assert run(request, statement, signal="metrics") == []
+    point = metric(request, "latency").histogram.data_points[0]
     assert (list(point.explicit_bounds), list(point.bucket_counts)) == ([4.0], [10, 0])
 
 
@@ -244,8 +245,9 @@ def test_exponential_histograms_become_explicit_ones(distribution: str, counts: 
 
 def log_value(expression: str) -> Any:
     request: Any = request_class(Signal.LOGS)()
-    record = request.resource_logs.add().scope_logs.add().log_records.add()
+    request.resource_logs.add().scope_logs.add().log_records.add()
     errors = run(request, f'set(log.attributes["r"], {expression})', signal="logs")
+    (record,) = request.resource_logs[0].scope_logs[0].log_records
     return errors[0] if errors else entries_to_map(record.attributes)["r"]
 
 

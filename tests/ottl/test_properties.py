@@ -8,9 +8,9 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from otelingest.codec.any_values import map_to_entries
 from otelingest.ottl.errors import StatementError
 from otelingest.ottl.programs import compile_statements
-from otelingest.ottl.values import map_to_entries
 from otelingest.pipeline.errors import Refused
 from otelingest.pipeline.payload import Payload, Signal, request_class
 from otelingest.processors.transform import TransformProcessor

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from otelingest.codec.values import value_text
-from otelingest.ottl.attributes import Attributes
+from otelingest.codec.editing import AttributesOf
 from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.expressions import Accessor, Expression, MapTarget
 from otelingest.ottl.functions.kinds import (
@@ -30,7 +29,7 @@ from otelingest.ottl.item import Item
 from otelingest.ottl.values import go_type
 
 Edit = Callable[[Item], None]
-EditMap = Callable[[Item, Attributes], None]
+EditMap = Callable[[Item, AttributesOf], None]
 
 
 @editor("set", ("target", TARGET), ("value", ANY))
@@ -67,9 +66,9 @@ def _delete_key(target: Accessor, key: Expression) -> Edit:
 def _delete_matching_keys(target: Accessor, pattern: Expression) -> Edit:
     pattern_for = pattern_of("delete_matching_keys", pattern)
 
-    def edit(item: Item, attributes: Attributes) -> None:
-        matches = pattern_for(item).matches
-        attributes.keep(lambda key: not matches(key))
+    def edit(item: Item, attributes: AttributesOf) -> None:
+        unwanted = pattern_for(item)
+        attributes.drop(unwanted.matches, unwanted.known)
 
     return editing(target.map, edit)
 
@@ -77,7 +76,12 @@ def _delete_matching_keys(target: Accessor, pattern: Expression) -> Edit:
 @editor("keep_matching_keys", ("target", TARGET), ("pattern", STRING))
 def _keep_matching_keys(target: Accessor, pattern: Expression) -> Edit:
     pattern_for = pattern_of("keep_matching_keys", pattern)
-    return editing(target.map, lambda item, attributes: attributes.keep(pattern_for(item).matches))
+
+    def edit(item: Item, attributes: AttributesOf) -> None:
+        wanted = pattern_for(item)
+        attributes.keep(wanted.matches, wanted.known)
+
+    return editing(target.map, edit)
 
 
 @editor("keep_keys", ("target", TARGET), ("keys", STRINGS))
@@ -99,8 +103,8 @@ def _limit(target: Accessor, limit: int, priority_keys: list[str]) -> Edit:
         )
     prior = frozenset(priority_keys)
 
-    def edit(item: Item, attributes: Attributes) -> None:
-        keys = list(attributes.find())
+    def edit(item: Item, attributes: AttributesOf) -> None:
+        keys = attributes.keys()
         if len(keys) <= limit:
             return
         left = limit - sum(key in prior for key in keys)
@@ -125,37 +129,15 @@ def _truncate_all(target: Accessor, limit: int, safe: bool, marker: str) -> Edit
             f"invalid truncation_marker for truncate_all function, its length cannot be larger than the limit {limit}"
         )
 
-    def edit(item: Item, attributes: Attributes) -> None:
-        if attributes.owner.ByteSize() <= limit:
-            return  # so nothing in it is longer
-        for value in _string_values(attributes):
-            text = value.string_value
-            if len(text) * 4 > limit and len(text.encode()) > limit:
-                value.string_value = cut(text.encode(), 0, room, safe=safe) + marker
-                attributes.values.clear()
+    def shortened(text: str) -> str:
+        return cut(text.encode(), 0, room, safe=safe) + marker
 
-    return editing(target.map, edit)
-
-
-def _string_values(attributes: Attributes) -> Iterable[Any]:
-    attributes.find()
-    for entry in attributes.entries:
-        value = entry.value
-        if value.WhichOneof("value") == "string_value":
-            yield value
+    return editing(target.map, lambda item, attributes: attributes.change_texts(shortened, limit + 1))
 
 
 @editor("stringify_all", ("target", TARGET))
 def _stringify_all(target: Accessor) -> Edit:
-    def edit(item: Item, attributes: Attributes) -> None:
-        attributes.find()
-        for entry in attributes.entries:
-            value = entry.value
-            if value.WhichOneof("value") != "string_value":
-                value.string_value = value_text(value)
-                attributes.values.clear()
-
-    return editing(target.map, edit)
+    return editing(target.map, lambda item, attributes: attributes.stringify())
 
 
 @editor("merge_maps", ("target", TARGET), ("source", MAP), ("strategy", WRITTEN_STRING))
@@ -164,9 +146,9 @@ def _merge_maps(target: Accessor, source: Expression, strategy: str) -> Edit:
         raise StatementError(f"invalid value for strategy, {strategy}, must be 'insert', 'update' or 'upsert'")
     get = source.get
 
-    def edit(item: Item, attributes: Attributes) -> None:
+    def edit(item: Item, attributes: AttributesOf) -> None:
         for key, value in get(item).items():
-            if strategy == "upsert" or (key in attributes.find()) == (strategy == "update"):
+            if strategy == "upsert" or (key in attributes) == (strategy == "update"):
                 attributes.set(key, value)
 
     return editing(target.map, edit)
@@ -234,12 +216,11 @@ def _flatten(target: Accessor, prefix: str, depth: int | None, resolve: bool) ->
     if depth is not None and depth < 1:
         raise StatementError(f"invalid depth '{depth}' for flatten function, must be greater than 0")
 
-    def edit(item: Item, attributes: Attributes) -> None:
-        attributes.find()
-        nested = any(entry.value.WhichOneof("value") in ("kvlist_value", "array_value") for entry in attributes.entries)
-        if nested or prefix:
+    def edit(item: Item, attributes: AttributesOf) -> None:
+        values = attributes.to_map()
+        if prefix or any(type(value) is dict or type(value) is list for value in values.values()):
             flat = _Flat(resolve)
-            flat.add_map(attributes.to_map(), f"{prefix}." if prefix else "", -1 if depth is None else depth)
+            flat.add_map(values, f"{prefix}." if prefix else "", -1 if depth is None else depth)
             attributes.replace(flat.result)
 
     return editing(target.map, edit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from otelingest.codec.any_values import fill, read
 from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.expressions import Expression
 from otelingest.ottl.functions.kinds import (
@@ -18,7 +19,6 @@ from otelingest.ottl.functions.registry import building, editor
 from otelingest.ottl.item import Item
 from otelingest.ottl.operators import equal
 from otelingest.ottl.paths.metrics import KIND_NAMES, data_of
-from otelingest.ottl.values import fill, read
 
 Edit = Callable[[Item], None]
 METRIC = frozenset({"metric"})

@@ -7,11 +7,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from otelingest.codec.any_values import DEEPEST
 from otelingest.config.types import go_quote
 from otelingest.ottl.errors import OttlError
 from otelingest.ottl.functions.kinds import ANY, MAP, STRING, WRITTEN_STRING
 from otelingest.ottl.functions.registry import converter
-from otelingest.ottl.values import DEEPEST, clean, go_type
+from otelingest.ottl.values import clean, go_type
 
 
 def _number(text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otelingest.ottl.attributes import Attributes
+from otelingest.codec.editing import AttributesOf
 from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.expressions import Accessor, Expression
 from otelingest.ottl.functions.editors import Edit, editing
@@ -25,7 +25,6 @@ from otelingest.ottl.functions.regexps import (
     formatted,
     glob_of,
     pattern_of,
-    replaced,
     with_function,
 )
 from otelingest.ottl.functions.registry import building, editor
@@ -52,11 +51,9 @@ def _by_pattern(
     pattern_for = pattern_of(name, pattern)
     if replacement.constant:
         expand = with_function(expansion(replacement.value), function, form)
-        return lambda item, text: replaced(pattern_for(item), text, expand)
+        return lambda item, text: pattern_for(item).replaced(text, expand)
     template = replacement.get
-    return lambda item, text: replaced(
-        pattern_for(item), text, with_function(expansion(template(item)), function, form)
-    )
+    return lambda item, text: pattern_for(item).replaced(text, with_function(expansion(template(item)), function, form))
 
 
 def _by_glob(pattern: Expression, replacement: Expression, function: Converter, form: str | None) -> Change:
@@ -89,16 +86,8 @@ def _change_one(target: Accessor, change: Change) -> Edit:
 def _change_values(target: Accessor, change: Change) -> Edit:
     """Change every value of a map that is a text."""
 
-    def edit(item: Item, attributes: Attributes) -> None:
-        attributes.find()
-        for entry in attributes.entries:
-            value = entry.value
-            if value.WhichOneof("value") == "string_value":
-                text = value.string_value
-                new = change(item, text)
-                if new is not text:
-                    value.string_value = new
-                    attributes.values.clear()
+    def edit(item: Item, attributes: AttributesOf) -> None:
+        attributes.change_texts(lambda text: change(item, text))
 
     return editing(target.map, edit)
 
@@ -106,16 +95,14 @@ def _change_values(target: Accessor, change: Change) -> Edit:
 def _change_keys(target: Accessor, change: Change) -> Edit:
     """Change the keys of a map; of keys that become the same, the last counts."""
 
-    def edit(item: Item, attributes: Attributes) -> None:
-        keys = list(attributes.find())
+    def edit(item: Item, attributes: AttributesOf) -> None:
+        keys = attributes.keys()
         new = {key: change(item, key) for key in keys}
         if all(new[key] is key for key in keys):
             return
         last = {name: key for key, name in new.items()}
         attributes.keep(lambda key: last[new[key]] == key)
-        for entry in attributes.entries:
-            entry.key = new[entry.key]
-        attributes.changed()
+        attributes.rename(new)
 
     return editing(target.map, edit)
 

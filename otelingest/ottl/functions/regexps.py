@@ -100,21 +100,6 @@ class _Group(str):
         return str(match.group(int(self[:9]) if self.isdecimal() else str(self)))
 
 
-def replaced(pattern: Pattern, text: str, expand: Expand) -> str:
-    """The text with every match replaced; the very same object where nothing matches."""
-    if not pattern.matches(text):
-        return text
-    data = text.encode("utf-8", "replace")
-    parts: list[bytes] = []
-    kept = 0
-    for match in pattern.all_matches(data):
-        parts.append(data[kept : match.start])
-        parts.append(expand(match).encode("utf-8", "replace"))
-        kept = match.end
-    parts.append(data[kept:])
-    return b"".join(parts).decode("utf-8", "replace")
-
-
 def with_function(expand: Expand, function: Callable[[Any], Any] | None, form: str | None) -> Expand:
     """The replacement passed through a converter, and into a format with one `%s`."""
     if function is None:

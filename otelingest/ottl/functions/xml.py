@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from xml.parsers import expat
 
+from otelingest.codec.any_values import DEEPEST
 from otelingest.ottl.errors import OttlError
 from otelingest.ottl.functions.kinds import STRING
 from otelingest.ottl.functions.registry import converter
-from otelingest.ottl.values import DEEPEST
 
 _DEEPEST = 10_000
 

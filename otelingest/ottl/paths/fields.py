@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any
 
-from otelingest.codec.values import value_text
-from otelingest.ottl.attributes import Attributes
+from otelingest.codec.editing import AttributesOf
 from otelingest.ottl.errors import OttlError
 from otelingest.ottl.item import Item
-from otelingest.ottl.values import Opaque, SpanId, Time, TraceId, fill, go_type, read
+from otelingest.ottl.values import Opaque, SpanId, Time, TraceId, go_type
 
 Get = Callable[[Item], Any]
 Set = Callable[[Item, Any], None]
@@ -24,16 +23,18 @@ class Field:
     """Something that a path names.
 
     below: the segments that may follow (`status.code`).
-    attributes: for a map of attributes, which may be indexed. value: for an `AnyValue`, which may be indexed.
+    attributes: for a map of attributes, which may be indexed. body: for a log record's body, which may be indexed.
     key: for what is indexed by one text in a way of its own: how one entry is read and written.
+    message: whether it hands on protobuf's own messages.
     """
 
     get: Get
     set: Set
     below: Mapping[str, Field] = field(default_factory=dict)
-    attributes: Callable[[Item], Attributes] | None = None
-    value: Callable[[Item], Any] | None = None
+    attributes: Callable[[Item], AttributesOf] | None = None
+    body: Callable[[Item], Any] | None = None
     key: tuple[Callable[[Item, str], Any], Callable[[Item, str, Any], None]] | None = None
+    message: bool = False
 
 
 Fields = Mapping[str, Field]
@@ -124,18 +125,18 @@ def attributes(name: str) -> Field:
     )
 
 
-def any_value(path: str) -> Field:
-    """An `AnyValue`, and `.string`: the text it is stored as."""
-    owner = attrgetter(path)
+def body(name: str) -> Field:
+    """The body of a log record, and `.string`: the text it is stored as. `name` is where the item has it."""
+    owner = attrgetter(name)
     as_text = Field(
-        lambda item: value_text(owner(item)),
-        lambda item, value: fill(owner(item), expect(value, str, "string")),
+        lambda item: owner(item).text(),
+        lambda item, value: owner(item).set(expect(value, str, "string")),
     )
     return Field(
-        lambda item: read(owner(item)),
-        lambda item, value: fill(owner(item), value),
+        lambda item: owner(item).get(),
+        lambda item, value: owner(item).set(value),
         {"string": as_text},
-        value=owner,
+        body=owner,
     )
 
 
@@ -149,7 +150,7 @@ def messages(path: str, go_name: str) -> Field:
             raise OttlError(f"expects {go_name} but got {go_type(value)}")
         copy_message(owner(item), name, value.content)
 
-    return Field(lambda item: Opaque(go_name, found(item)), put)
+    return Field(lambda item: Opaque(go_name, found(item)), put, message=True)
 
 
 def copy_message(owner: Any, name: str, content: Any) -> None:

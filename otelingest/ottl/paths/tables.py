@@ -10,8 +10,8 @@ from otelingest.ottl.item import Item
 from otelingest.ottl.paths.fields import (
     Field,
     Fields,
-    any_value,
     attributes,
+    body,
     expect,
     identifier,
     messages,
@@ -80,7 +80,12 @@ def _trace_state() -> Field:
 
 def _status() -> Field:
     whole = messages("span.status", "ptrace.Status")
-    return Field(whole.get, whole.set, {"code": signed("span.status.code"), "message": text("span.status.message")})
+    return Field(
+        whole.get,
+        whole.set,
+        message=True,
+        below={"code": signed("span.status.code"), "message": text("span.status.message")},
+    )
 
 
 RESOURCE: Fields = {
@@ -129,7 +134,7 @@ LOG: Fields = {
     **times("observed_time", "log.observed_time_unix_nano"),
     "severity_number": signed("log.severity_number"),
     "severity_text": text("log.severity_text"),
-    "body": any_value("log.body"),
+    "body": body("log_body"),
     "attributes": attributes("log_attributes"),
     "dropped_attributes_count": number("log.dropped_attributes_count"),
     "flags": number("log.flags"),

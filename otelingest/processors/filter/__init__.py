@@ -8,7 +8,8 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
-from otelingest.codec.messages import CONTAINERS
+from otelingest import codec
+from otelingest.codec.editing import Editor, edit
 from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.item import Item
 from otelingest.ottl.paths.metrics import data_of
@@ -28,7 +29,7 @@ Questions = list[tuple[Question, str]]
 
 
 class FilterProcessor(Processor[FilterSettings]):
-    """Decodes a request, asks for each item, and hands on what is left, if anything is."""
+    """Asks for each item of a request, and hands on what is left, if anything is."""
 
     Settings = FilterSettings
 
@@ -44,6 +45,7 @@ class FilterProcessor(Processor[FilterSettings]):
         self._questions: dict[str, Questions] = {}
         for question, mode in questions:
             self._questions.setdefault(question.context.name, []).append((question, mode))
+        self._messages = self._stays is not None or any(question.messages for question, _ in questions)
         self._idle = not questions and self._stays is None
 
     async def consume(self, payload: Payload) -> Partial | None:
@@ -62,22 +64,27 @@ class FilterProcessor(Processor[FilterSettings]):
 
     def _filtered(self, payload: Payload) -> Payload | None:
         """What is left of a request: itself if nothing was dropped, None if everything was. Raises OttlError."""
-        message = payload.message()
         run = _Run(self._signal, self._questions, self._stays, self._warn)
-        groups = getattr(message, CONTAINERS[self._signal][0])
-        run.drop(groups, run.drops_group)
+        chunks = [self._left(run, chunk) for chunk in payload.chunks]
         if run.errors:
             raise OttlError("; ".join(run.errors))
         if not run.dropped:
             return payload
-        return Payload.of(self._signal, message, payload.context) if groups else None
+        left = tuple(filter(None, chunks))
+        items = sum(codec.scan(self._signal, chunk).items for chunk in left)
+        return Payload(payload.signal, left, items, payload.context) if left else None
+
+    def _left(self, run: _Run, chunk: bytes) -> bytes:
+        editor = edit(self._signal, chunk, messages=self._messages)
+        run.over(editor)
+        return editor.finish() if run.dropped else chunk
 
     def _warn(self, text: str, error: Exception) -> None:
         self.log.warning(FAILED_CONDITION, error=str(error), condition=text)
 
 
 class _Run:
-    """One pass over a request."""
+    """One pass over the requests of a payload."""
 
     def __init__(
         self,
@@ -92,7 +99,6 @@ class _Run:
         self._stays = stays
         self._warn = warn
         self._item = Item()
-        _, self._scopes, self._items = CONTAINERS[signal]
         self._drops_item = {
             Signal.TRACES: self._drops_span,
             Signal.METRICS: self._drops_metric,
@@ -100,7 +106,41 @@ class _Run:
         }[signal]
         self._ask_items = bool(questions.keys() - {"resource", "scope"}) or stays is not None
 
-    def drop(self, container: Any, drops: Callable[[int, Any], bool]) -> None:
+    def over(self, editor: Editor) -> None:
+        """Drop from a request what is to go, and what is left empty by that."""
+        while editor.next_resource_group():
+            self._item.to_resource(editor)
+            if self._holds("resource") or not self._keeps_scopes(editor):
+                editor.drop_resource_group()
+                self.dropped = True
+
+    def _keeps_scopes(self, editor: Editor) -> bool:
+        if not self._ask_items and "scope" not in self._questions:
+            return editor.next_scope_group()
+        kept = False
+        while editor.next_scope_group():
+            self._item.to_scope(editor)
+            if self._holds("scope") or not self._keeps_items(editor):
+                editor.drop_scope_group()
+                self.dropped = True
+            else:
+                kept = True
+        return kept
+
+    def _keeps_items(self, editor: Editor) -> bool:
+        if not self._ask_items:
+            return editor.next_item()
+        kept = False
+        drops = self._drops_item
+        while editor.next_item():
+            if drops(editor):
+                editor.drop_item()
+                self.dropped = True
+            else:
+                kept = True
+        return kept
+
+    def _drop(self, container: Any, drops: Callable[[int, Any], bool]) -> None:
         """Remove from a list what `drops` says, in order."""
         indexes = [index for index, member in enumerate(container) if drops(index, member)]
         if indexes:
@@ -108,43 +148,25 @@ class _Run:
             for index in reversed(indexes):
                 del container[index]
 
-    def drops_group(self, index: int, group: Any) -> bool:
-        self._item.to_resource(group)
-        if self._holds("resource"):
-            return True
-        scopes = getattr(group, self._scopes)
-        if self._ask_items or "scope" in self._questions:
-            self.drop(scopes, self._drops_scope)
-        return not scopes
-
-    def _drops_scope(self, index: int, scope: Any) -> bool:
-        self._item.to_scope(scope)
-        if self._holds("scope"):
-            return True
-        items = getattr(scope, self._items)
-        if self._ask_items:
-            self.drop(items, self._drops_item)
-        return not items
-
-    def _drops_span(self, index: int, span: Any) -> bool:
-        self._item.to_span(span)
-        if self._holds("span") or self._goes(span):
+    def _drops_span(self, editor: Editor) -> bool:
+        self._item.to_span(editor)
+        if self._holds("span") or self._goes(editor.item):
             return True
         if "spanevent" in self._questions:
-            self.drop(span.events, self._drops_event)
+            self._drop(editor.item.events, self._drops_event)
         return False
 
     def _drops_event(self, index: int, event: Any) -> bool:
         self._item.to_event(event, index)
         return self._holds("spanevent")
 
-    def _drops_metric(self, index: int, metric: Any) -> bool:
-        self._item.to_metric(metric, index)
-        if self._holds("metric") or self._goes(metric):
+    def _drops_metric(self, editor: Editor) -> bool:
+        self._item.to_metric(editor)
+        if self._holds("metric") or self._goes(editor.item):
             return True
-        data = data_of(metric)
+        data = data_of(editor.item)
         if "datapoint" in self._questions and data is not None:
-            self.drop(data.data_points, self._drops_point)
+            self._drop(data.data_points, self._drops_point)
             return not data.data_points
         return False
 
@@ -152,9 +174,9 @@ class _Run:
         self._item.to_point(point)
         return self._holds("datapoint")
 
-    def _drops_log(self, index: int, record: Any) -> bool:
-        self._item.to_log(record)
-        return self._holds("log") or self._goes(record)
+    def _drops_log(self, editor: Editor) -> bool:
+        self._item.to_log(editor)
+        return self._holds("log") or self._goes(editor.item)
 
     def _goes(self, item: Any) -> bool:
         if self._stays is None:
