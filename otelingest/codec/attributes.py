@@ -69,6 +69,11 @@ class Attributes:
         values[key] = result
         return result
 
+    def value(self, key: str) -> Any:
+        """The `AnyValue` of a key, only to be read; None where there is none."""
+        entry = self._find().get(key)
+        return None if entry is None else entry.value
+
     def set(self, key: str, value: Any) -> None:
         """Raises ValueError for what no attribute can hold; a new key is there then, with an empty value."""
         index = self._index

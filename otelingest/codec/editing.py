@@ -79,7 +79,7 @@ def edit(signal: str, data: bytes, *, messages: bool = False) -> Editor:
     DecodeError for bytes that are no request.
     """
     native = None if messages else _native(signal, data)
-    return MessageEditor(signal, data) if native is None else native
+    return MessageEditor(signal, parse(signal, data)) if native is None else native
 
 
 class _Level:
@@ -112,9 +112,8 @@ class _Level:
 class MessageEditor:
     """Edits protobuf's own messages: the readable implementation, and the one for everything."""
 
-    def __init__(self, signal: str, data: bytes) -> None:
-        self._data = data
-        self._message = parse(signal, data)
+    def __init__(self, signal: str, message: Any) -> None:
+        self._message = message
         names = CONTAINERS[signal]
         self._groups_name, self._scopes_name, self._items_name = names
         self._groups, self._scopes, self._items = _Level(), _Level(), _Level()

@@ -15,16 +15,18 @@ from typing import Any, ClassVar, TypeVar
 from google.protobuf.message import DecodeError
 from pydantic import Field
 
+from otelingest.codec.any_values import fill
+from otelingest.codec.attributes import Attributes
+from otelingest.codec.editing import MessageEditor
 from otelingest.codec.messages import CONTAINERS
 from otelingest.codec.values import value_text
 from otelingest.config.settings import Problem, Settings
 from otelingest.config.types import go_quote
 from otelingest.net.limits import BIG_BODY
-from otelingest.ottl.attributes import Attributes
 from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.item import Item
 from otelingest.ottl.programs import FAILED_CONDITION, Question, compile_condition
-from otelingest.ottl.values import fill
+from otelingest.ottl.values import in_words
 from otelingest.ottl.walking import visitor
 from otelingest.pipeline.component import Connector, Consumer, Env
 from otelingest.pipeline.errors import ConfigError, Partial, Rejected
@@ -130,7 +132,7 @@ class TallySettings(Settings):
                 return f"{where}: attribute key missing"
             try:
                 default(attribute.default_value)
-            except OttlError:
+            except ValueError:
                 return f"{where}: invalid default value specified for attribute {attribute.key}"
         return ""
 
@@ -147,12 +149,12 @@ class TallySettings(Settings):
                 )
                 for name, settings in getattr(self, section.name).items()
             ]
-        except (StatementError, OttlError) as error:
-            raise ConfigError(str(error)) from None
+        except ValueError as error:  # StatementError, too
+            raise ConfigError(in_words(error)) from None
 
 
 def default(raw: Any) -> Any:
-    """The `AnyValue` that a value of the YAML file stands for, None for none. Raises OttlError."""
+    """The `AnyValue` that a value of the YAML file stands for, None for none. Raises ValueError."""
     if raw is None:
         return None
     from opentelemetry.proto.common.v1.common_pb2 import AnyValue
@@ -264,7 +266,7 @@ class TallyConnector(Connector[S]):
                 if values is not None and self._counts(definition, item):
                     tally.add(definition.name, values, self.amount(definition, lists))
 
-        visitor(section.context, section.signal)(message, Item(), visit)
+        visitor(section.context)(MessageEditor(section.signal, message), Item(), visit)
         return tally
 
     def _counts(self, definition: Definition, item: Item) -> bool:

@@ -205,12 +205,12 @@ def same(signal: str, data: bytes, seed: int) -> bool:
     editor = native.NativeEditor.of(signal, exactly(data) if SANITIZED else data)
     if editor is None:
         return False
-    assert everything(signal, editor) == everything(signal, MessageEditor(signal, data))
+    assert everything(signal, editor) == everything(signal, MessageEditor(signal, parse(signal, data)))
     if not SANITIZED:
         assert editor.finish() is data
     one, other = Changes(seed, signal), Changes(seed, signal)
     made = one.apply(native.NativeEditor.of(signal, exactly(data) if SANITIZED else data))
-    expected = other.apply(MessageEditor(signal, data))
+    expected = other.apply(MessageEditor(signal, parse(signal, data)))
     assert one.errors == other.errors
     assert canonical(signal, made) == canonical(signal, expected)
     return True
