@@ -53,6 +53,9 @@ MISSING = frozenset({60, 81, 218})
 """A table or database does not exist. 60 may also mean the table behind a view."""
 UNKNOWN_SETTING = 115
 
+BUSY = frozenset({202, 241, 252, 745})
+"""Too much at once: inserts, memory, parts."""
+
 ALARMING = AUTHENTICATION | NO_RIGHTS | frozenset({201, 243, 395, 452, 472, 495, 774, 1000, 1001})
 """What a human must mend: until then, data waits."""
 

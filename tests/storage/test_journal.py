@@ -51,9 +51,9 @@ async def deliver(journal: Journal, lane: Lane, count: int, identity: str = "x")
 
 async def crash(journal: Journal) -> None:
     """Leave the files as they are, as a kill does."""
-    assert journal._task is not None
-    journal._task.cancel()
-    await asyncio.gather(journal._task, return_exceptions=True)
+    assert journal._writer._task is not None
+    journal._writer._task.cancel()
+    await asyncio.gather(journal._writer._task, return_exceptions=True)
     journal._lock.release()
 
 
@@ -239,7 +239,7 @@ async def test_a_full_disk_refuses_and_keeps_what_there_is(tmp_path: Path, monke
     journal = await opened(tmp_path)
     lane = lane_of(journal)
     await journal.append(payload("before"), lane)
-    monkeypatch.setattr(journal._files, "free", lambda: 0)
+    monkeypatch.setattr(journal._writer.files, "free", lambda: 0)
     with pytest.raises(Refused, match="is full") as refused:
         await journal.append(payload("refused"), lane)
     assert refused.value.retry_after

@@ -12,6 +12,7 @@ from otelingest.clickhouse.dsn import Endpoint
 from otelingest.clickhouse.errors import (
     ALARMING,
     AUTHENTICATION,
+    BUSY,
     ClickHouseError,
     Fate,
     UnclearError,
@@ -22,6 +23,7 @@ from otelingest.clickhouse.servers import Servers, connect
 from otelingest.exporters.clickhouse.catalog import TOKEN, Catalog, CatalogReader
 from otelingest.exporters.clickhouse.certainty import Certainty, OtherServer
 from otelingest.exporters.clickhouse.delivery import Delivery, Outcome, Part, encode, only
+from otelingest.exporters.clickhouse.pace import Pace
 from otelingest.exporters.clickhouse.settings import ClickHouseSettings
 from otelingest.exporters.sending import Batch, Divisible, SendingExporter
 from otelingest.exporters.sending.exporter import format_seconds
@@ -36,6 +38,8 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 """Seconds between attempts to find ClickHouse at the start."""
 _ALARM_INTERVAL = 60.0
 _NO_CODE = -1
+_LOOK_SECONDS = 10.0
+"""Time to look for rows, at least: who is slow to store is slow to answer, and looking again and again helps nobody."""
 _PARTS_AT_ONCE = 5
 """Parts of one batch that are inserted at once: the five tables of metrics. More of them are of many days."""
 _MOST_TOKENS = 3
@@ -62,6 +66,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
 
     Settings = ClickHouseSettings
     certain = True
+    bounded = False  # every INSERT has its own time, and what is asked about it
 
     def __init__(self, settings: ClickHouseSettings, env: Env) -> None:
         super().__init__(settings, env)
@@ -77,6 +82,8 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         self._alarms: dict[int, float] = {}
         self._certainty: Certainty | None = None
         self._attempt_number = 0
+        consumers = settings.sending_queue.num_consumers if settings.sending_queue is not None else 10
+        self._pace = Pace(consumers * _PARTS_AT_ONCE)
 
     # Start and stop.
 
@@ -210,7 +217,9 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         delivery: Delivery = batch.prepared
         parts = [part for part in delivery.parts if part.key not in batch.done]
         some = asyncio.Semaphore(_PARTS_AT_ONCE)
-        outcomes = await asyncio.gather(*(self._deliver(batch, part, some) for part in parts))
+        async with asyncio.TaskGroup() as group:  # so that none of them is still at it when this is tried again
+            tasks = [group.create_task(self._deliver(batch, part, some)) for part in parts]
+        outcomes = [task.result() for task in tasks]
         again: list[str] = []
         divide: list[str] = []
         for outcome in outcomes:
@@ -259,11 +268,15 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
                 return await self._insert(batch, part)
             try:
                 return await self._deliver_doubtful(batch, part)
+            except TimeoutError:
+                return Outcome(part, Fate.LATER, f"{part.target.label}: cannot see what is stored: {self.timed_out}")
             except OtherServer as error:
                 self._alarm(_NO_CODE, part, str(error))
                 return Outcome(part, Fate.LATER, f"{part.target.label}: {error}")
             except (ClickHouseError, UnreachableError, UnclearError) as error:
                 return Outcome(part, Fate.LATER, f"{part.target.label}: cannot see what is stored: {error}")
+            except Refused as error:
+                return Outcome(part, Fate.LATER, f"{part.target.label}: cannot write down what is done: {error}")
 
     async def _deliver_doubtful(self, batch: Batch, part: Part) -> Outcome:
         """Raises what a query raises, and OtherServer."""
@@ -284,12 +297,13 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
     async def _is_stored(self, batch: Batch, part: Part) -> bool:
         assert self._certainty is not None
         delivery: Delivery = batch.prepared
-        if await self._certainty.still_runs(part, delivery.catalog, f"{batch.identity}-{part.key}-"):
-            raise UnclearError("an earlier attempt is still under way")
-        if not await self._certainty.is_stored(part):
-            return False
-        await self._certainty.repair_trace_ids(part)
-        return True
+        async with asyncio.timeout(max(self.timeout, _LOOK_SECONDS) if self.timeout else None):
+            if await self._certainty.still_runs(part, delivery.catalog, f"{batch.identity}-{part.key}-"):
+                raise UnclearError("an earlier attempt is still under way")
+            if not await self._certainty.is_stored(part):
+                return False
+            await self._certainty.repair_trace_ids(part)
+            return True
 
     async def _insert(self, batch: Batch, part: Part) -> Outcome:
         """One INSERT of one part, at the first server that can be reached."""
@@ -309,7 +323,14 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
             # Until there is an answer: the attempt may be cut off at any time.
             doubtful, part.doubtful = part.doubtful, True
             try:
-                await client.insert(part.target.name, part.columns, part.block, settings=settings, query_id=query_id)
+                async with self._pace, asyncio.timeout(self.timeout or None):
+                    await client.insert(
+                        part.target.name, part.columns, part.block, settings=settings, query_id=query_id
+                    )
+            except TimeoutError:
+                self._pace.slow()
+                error = UnclearError(self.timed_out, client.host)
+                break
             except UnreachableError as failure:
                 part.host, part.doubtful = before, doubtful
                 error = failure
@@ -322,6 +343,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
                     part.host, part.doubtful = before, doubtful
                 error = failure
                 break
+            self._pace.fast()
             self._say_stored(batch, part, time.monotonic() - began)
             return Outcome(part, Fate.STORED)
         return self._failed(batch, part, error)
@@ -340,6 +362,8 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         batch.seen[part.key, code] += 1
         if found is Fate.SPLIT and (batch.payload.items == 1 or batch.halvings.left <= 0):
             found = Fate.PERMANENT
+        if code in BUSY:
+            self._pace.slow()
         if code in ALARMING:
             self._alarm(code, part, str(error))
         return Outcome(part, found, f"{part.target.label}: {error}")

@@ -57,6 +57,8 @@ class SendingExporter(Exporter[S]):
     """
 
     certain: ClassVar[bool] = False
+    bounded: ClassVar[bool] = True
+    """Whether `timeout` bounds the whole of `push`. A subclass that bounds each request by itself says no."""
 
     def __init__(self, settings: S, env: Env) -> None:
         super().__init__(settings, env)
@@ -327,14 +329,14 @@ class SendingExporter(Exporter[S]):
             if not batch.begun:
                 await batch.begin()
                 batch.begun = True
-            async with asyncio.timeout(self.settings.timeout.seconds or None):
+            async with asyncio.timeout(self.timeout if self.bounded and self.timeout else None):
                 return await self.push(batch)
         except Rejected as error:
             if not self.settings.retry_on_failure.enabled:
                 raise
             raise type(error)(f"not retryable error: {error}", code=error.code) from error
         except TimeoutError as error:
-            return Refused(str(error) or f"request is cancelled or timed out after {format_seconds(self.timeout)}")
+            return Refused(str(error) or self.timed_out)
         except Exception as error:
             return error if str(error) else Refused(repr(error))
 
@@ -342,6 +344,11 @@ class SendingExporter(Exporter[S]):
     def timeout(self) -> float:
         """Seconds that one attempt may take; 0: no limit."""
         return self.settings.timeout.seconds
+
+    @property
+    def timed_out(self) -> str:
+        """What is said of an attempt that took longer."""
+        return f"request is cancelled or timed out after {format_seconds(self.timeout)}"
 
     async def _pause(self, seconds: float) -> None:
         """Wait; when the exporter is told to stop, no longer."""
