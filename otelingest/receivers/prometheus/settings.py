@@ -1,0 +1,366 @@
+"""What may be written under `receivers.prometheus`: Prometheus' own configuration, under `config`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from pydantic import Field
+
+from otelingest.config.settings import Duration, Naming, Problem, Secret, Settings
+from otelingest.net.tls import ClientTlsSettings
+from otelingest.receivers.prometheus.relabeling import RelabelSettings
+from otelingest.receivers.prometheus.types import Labels, PrometheusDuration, Scalars, Size
+
+_SECOND = 10**9
+_MINUTE = PrometheusDuration(60 * _SECOND)
+_TEN_SECONDS = PrometheusDuration(10 * _SECOND)
+_NONE = PrometheusDuration(0)
+
+PROTOCOLS = {
+    "OpenMetricsText1.0.0": "application/openmetrics-text;version=1.0.0;escaping={escaping}",
+    "OpenMetricsText0.0.1": "application/openmetrics-text;version=0.0.1",
+    "PrometheusText1.0.0": "text/plain;version=1.0.0;escaping={escaping}",
+    "PrometheusText0.0.4": "text/plain;version=0.0.4",
+}
+"""What a target is asked for, by the names in `scrape_protocols`."""
+_NOT_READ = "PrometheusProto"
+ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
+
+
+class LimitSettings(Settings):
+    """What `global` and every scrape configuration have in common; in the latter it wins."""
+
+    scrape_protocols: list[str] | None = None
+    """The formats to ask for, the most wanted first: OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0,
+    PrometheusText0.0.4."""
+    body_size_limit: Size = 0
+    """Bytes that an answer may have, decompressed; 0: 128 MiB."""
+    sample_limit: int = 0
+    """Samples that a scrape may bring, after relabeling; with more it fails. 0: no limit."""
+    target_limit: int = 0
+    """Targets that a job may have; with more, all of its scrapes fail. 0: no limit."""
+    label_limit: int = 0
+    """Labels that a series may have; with more the scrape fails. 0: no limit."""
+    label_name_length_limit: int = 0
+    """Characters of a label's name; with more the scrape fails. 0: no limit."""
+    label_value_length_limit: int = 0
+    """Characters of a label's value; with more the scrape fails. 0: no limit."""
+    keep_dropped_targets: int = 0
+    """Without effect: dropped targets are shown nowhere."""
+    metric_name_validation_scheme: str = ""
+    """`utf8` (the default) or `legacy`: whether names may have any character."""
+    metric_name_escaping_scheme: str = ""
+    """How targets are asked to escape such names: allow-utf-8, underscores, dots or values."""
+    extra_scrape_metrics: bool | None = None
+    """Whether scrape_timeout_seconds, scrape_sample_limit and scrape_body_size_bytes are told too."""
+    scrape_native_histograms: bool | None = None
+    """Not supported: native histograms come by protobuf alone, which is not read."""
+
+    def problems(self) -> Iterator[Problem]:
+        for protocol in self.scrape_protocols or ():
+            if protocol == _NOT_READ:
+                yield f"scrape_protocols: {_NOT_READ} is not supported; it supports {', '.join(PROTOCOLS)}"
+            elif protocol not in PROTOCOLS:
+                yield f"unknown scrape protocol {protocol}, supported: [{' '.join(PROTOCOLS)}]"
+        if self.scrape_native_histograms:
+            yield "scrape_native_histograms: not supported, as they come by protobuf alone, which is not read"
+        if self.metric_name_validation_scheme not in ("", "utf8", "legacy"):
+            yield f"unknown name validation method {self.metric_name_validation_scheme}, must be 'legacy' or 'utf8'"
+        if self.metric_name_escaping_scheme not in ("", *ESCAPINGS):
+            yield f"unknown name escaping method {self.metric_name_escaping_scheme}, must be one of {ESCAPINGS}"
+
+
+class GlobalSettings(LimitSettings):
+    """`global`: what holds for every job that does not say otherwise."""
+
+    scrape_interval: PrometheusDuration = _MINUTE
+    """How often a target is scraped."""
+    scrape_timeout: PrometheusDuration = _NONE
+    """How long a scrape may take; 0: 10 s, or the interval if that is shorter."""
+    evaluation_interval: PrometheusDuration = _MINUTE
+    """Without effect: there are no rules."""
+    external_labels: Labels = Field(default_factory=dict)
+    """Labels of every series."""
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        if self.scrape_timeout > (self.scrape_interval or _MINUTE):
+            yield "global scrape timeout greater than scrape interval"
+
+
+class StaticSettings(Settings):
+    """One entry of `static_configs`."""
+
+    targets: Scalars = []  # noqa: RUF012
+    """`host:port` of each."""
+    labels: Labels = Field(default_factory=dict)
+    """Labels of each."""
+
+
+class FileSettings(Settings):
+    """One entry of `file_sd_configs`."""
+
+    files: list[str] = Field(default_factory=list)
+    """Files of JSON or YAML (`[{targets: […], labels: {…}}]`); the last part of the path may have a `*`."""
+    refresh_interval: PrometheusDuration = PrometheusDuration(300 * _SECOND)
+    """How often they are read again, at the latest; a changed one is seen within some seconds."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.files:
+            yield "file service discovery config must contain at least one path name"
+        for path in self.files:
+            if not path.endswith((".json", ".yml", ".yaml")) or "*" in path.rpartition("/")[0]:
+                yield f'path name "{path}" is not valid for file discovery'
+
+
+class BasicAuthSettings(Settings):
+    """`basic_auth`."""
+
+    username: str = ""
+    """The user."""
+    username_file: str = ""
+    """The file that holds the user."""
+    password: Secret = Secret("")
+    """The password."""
+    password_file: str = ""
+    """The file that holds the password; it is read again when it has changed."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.username and self.username_file:
+            yield "at most one of basic_auth username & username_file must be configured"
+        if self.password.get_secret_value() and self.password_file:
+            yield "at most one of basic_auth password & password_file must be configured"
+
+
+class AuthorizationSettings(Settings):
+    """`authorization`."""
+
+    type: str = "Bearer"
+    """The scheme."""
+    credentials: Secret = Secret("")
+    """The token."""
+    credentials_file: str = ""
+    """The file that holds the token; it is read again when it has changed."""
+
+    def problems(self) -> Iterator[Problem]:
+        if self.credentials.get_secret_value() and self.credentials_file:
+            yield "at most one of authorization credentials & credentials_file must be configured"
+        if self.type.strip().lower() == "basic":
+            yield 'authorization type cannot be set to "basic", use "basic_auth" instead'
+
+
+class TlsSettings(Settings):
+    """`tls_config`."""
+
+    ca: str = ""
+    """The authorities to trust, in PEM."""
+    cert: str = ""
+    """The certificate to show, in PEM."""
+    key: Secret = Secret("")
+    """Its key, in PEM."""
+    ca_file: str = ""
+    """The file of authorities to trust."""
+    cert_file: str = ""
+    """The file of the certificate to show."""
+    key_file: str = ""
+    """The file of its key."""
+    server_name: str = ""
+    """The name to expect in the server's certificate instead of the target's."""
+    insecure_skip_verify: bool = False
+    """Do not check the server's certificate."""
+    min_version: str = ""
+    """TLS10, TLS11, TLS12 or TLS13."""
+    max_version: str = ""
+    """The same, at most."""
+
+    def problems(self) -> Iterator[Problem]:
+        for version in (self.min_version, self.max_version):
+            if version and version not in _TLS_VERSIONS:
+                yield f"unknown TLS version: {version}"
+
+    def client(self) -> ClientTlsSettings:
+        """As every other client's settings."""
+        section: dict[str, Any] = {
+            "ca_file": self.ca_file,
+            "ca_pem": self.ca,
+            "cert_file": self.cert_file,
+            "cert_pem": self.cert,
+            "key_file": self.key_file,
+            "key_pem": self.key.get_secret_value(),
+            "insecure_skip_verify": self.insecure_skip_verify,
+            "server_name_override": self.server_name,
+            "min_version": _TLS_VERSIONS.get(self.min_version, ""),
+            "max_version": _TLS_VERSIONS.get(self.max_version, ""),
+        }
+        return ClientTlsSettings.model_validate({key: value for key, value in section.items() if value})
+
+
+_TLS_VERSIONS = {"TLS10": "1.0", "TLS11": "1.1", "TLS12": "1.2", "TLS13": "1.3"}
+_NO_DISCOVERY = "not supported; use static_configs or file_sd_configs"
+
+
+class ScrapeSettings(LimitSettings):
+    """One job: what is scraped, how, and what becomes of its labels."""
+
+    job_name: str = ""
+    """The job's name: label `job`, and `service.name`."""
+    scrape_interval: PrometheusDuration = _NONE
+    """How often a target is scraped; 0: as `global` says."""
+    scrape_timeout: PrometheusDuration = _NONE
+    """How long a scrape may take; 0: as `global` says."""
+    metrics_path: str = "/metrics"
+    """The path to ask for."""
+    scheme: str = "http"
+    """http or https."""
+    params: dict[str, list[str]] = Field(default_factory=dict)
+    """Query parameters."""
+    honor_labels: bool = False
+    """Whether labels of the target's own win over the job's; otherwise they are renamed `exported_…`."""
+    honor_timestamps: bool = True
+    """Whether times that a target gives are taken."""
+    track_timestamps_staleness: bool = False
+    """Whether series with times of their own end too when they are shown no more."""
+    fallback_scrape_protocol: str = ""
+    """The format to take an answer for that does not say which it has; unset: PrometheusText0.0.4."""
+    enable_compression: bool = True
+    """Whether answers may be compressed."""
+    basic_auth: BasicAuthSettings | None = None
+    """The user and the password to show."""
+    authorization: AuthorizationSettings | None = None
+    """The token to show."""
+    bearer_token: Secret = Secret("")
+    """The older form of `authorization.credentials`."""
+    bearer_token_file: str = ""
+    """The older form of `authorization.credentials_file`."""
+    http_headers: dict[str, Any] = Field(default_factory=dict)
+    """Not supported: use `basic_auth` or `authorization`."""
+    oauth2: dict[str, Any] | None = None
+    """Not supported."""
+    tls_config: TlsSettings = TlsSettings()
+    """How an https target is checked, and the certificate to show it."""
+    proxy_url: str = ""
+    """The proxy to scrape through."""
+    proxy_from_environment: bool = False
+    """Whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY name the proxy."""
+    follow_redirects: bool = True
+    """Whether redirects are followed."""
+    enable_http2: bool = True
+    """Without effect: targets are asked by HTTP/1.1."""
+    static_configs: list[StaticSettings] = Field(default_factory=list)
+    """Targets."""
+    file_sd_configs: list[FileSettings] = Field(default_factory=list)
+    """Files of targets."""
+    relabel_configs: list[RelabelSettings] = Field(default_factory=list)
+    """Rules for the labels of targets."""
+    metric_relabel_configs: list[RelabelSettings] = Field(default_factory=list)
+    """Rules for the labels of series."""
+    kubernetes_sd_configs: list[Any] | None = None
+    """Not supported: use `static_configs` or `file_sd_configs`. So for the following."""
+    dns_sd_configs: list[Any] | None = None
+    """Not supported."""
+    http_sd_configs: list[Any] | None = None
+    """Not supported."""
+    consul_sd_configs: list[Any] | None = None
+    """Not supported."""
+    docker_sd_configs: list[Any] | None = None
+    """Not supported."""
+    dockerswarm_sd_configs: list[Any] | None = None
+    """Not supported."""
+    ec2_sd_configs: list[Any] | None = None
+    """Not supported."""
+    azure_sd_configs: list[Any] | None = None
+    """Not supported."""
+    gce_sd_configs: list[Any] | None = None
+    """Not supported."""
+
+    def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
+        for key in type(self).model_fields:
+            if key.endswith("_sd_configs") and key != "file_sd_configs" and getattr(self, key) is not None:
+                yield f"{key}: {_NO_DISCOVERY}"
+        for key in ("oauth2", "http_headers"):
+            if getattr(self, key):
+                yield f"{key}: not supported"
+        if not self.job_name:
+            yield "job_name is empty"
+        if self.scheme not in ("http", "https"):
+            yield f'scheme "{self.scheme}": must be http or https'
+        if self.scrape_interval and self.scrape_timeout > self.scrape_interval:
+            yield f'scrape timeout greater than scrape interval for scrape config with job name "{self.job_name}"'
+        if self.fallback_scrape_protocol and self.fallback_scrape_protocol not in PROTOCOLS:
+            yield f"invalid fallback_scrape_protocol {self.fallback_scrape_protocol}"
+        bearer = self.bearer_token.get_secret_value() or self.bearer_token_file
+        if sum(map(bool, (self.basic_auth, self.authorization, bearer))) > 1:
+            yield "at most one of basic_auth, authorization & bearer_token must be configured"
+
+    @property
+    def authorized(self) -> AuthorizationSettings | None:
+        if self.bearer_token.get_secret_value() or self.bearer_token_file:
+            return AuthorizationSettings(credentials=self.bearer_token, credentials_file=self.bearer_token_file)
+        return self.authorization
+
+
+class PrometheusSettings(Settings):
+    """Prometheus' configuration file, as far as it is about scraping."""
+
+    global_: GlobalSettings = Field(GlobalSettings(), alias="global")
+    """What holds for every job."""
+    scrape_configs: list[ScrapeSettings] = Field(default_factory=list)
+    """The jobs."""
+    scrape_config_files: list[str] = Field(default_factory=list)
+    """Not supported: write the jobs under `scrape_configs`."""
+    remote_write: list[Any] = Field(default_factory=list)
+    """Refused, as upstream."""
+    remote_read: list[Any] = Field(default_factory=list)
+    """Refused, as upstream."""
+    rule_files: list[Any] = Field(default_factory=list)
+    """Refused, as upstream."""
+    alerting: dict[str, Any] = Field(default_factory=dict)
+    """Refused, as upstream."""
+
+    def problems(self) -> Iterator[Problem]:
+        unsupported = [key for key in ("remote_read", "remote_write", "rule_files") if getattr(self, key)]
+        if self.alerting:
+            unsupported.insert(0, "alerting")
+        if unsupported:
+            yield "unsupported features:\n\t" + "\n\t".join(unsupported)
+        if self.scrape_config_files:
+            yield "scrape_config_files: not supported; write the jobs under scrape_configs"
+        names = [job.job_name for job in self.scrape_configs]
+        for name in dict.fromkeys(names):
+            if names.count(name) > 1:
+                yield f'found multiple scrape configs with job name "{name}"'
+        for job in self.scrape_configs:
+            interval = job.scrape_interval or self.global_.scrape_interval or _MINUTE
+            if job.scrape_timeout > interval and not job.scrape_interval:
+                yield f'scrape timeout greater than scrape interval for scrape config with job name "{job.job_name}"'
+
+
+class PrometheusReceiverSettings(Settings):
+    """What to scrape."""
+
+    naming: ClassVar[Naming] = Naming("prometheusreceiver.Config")
+
+    config: PrometheusSettings = PrometheusSettings()
+    """Prometheus' configuration. A `$` in it is written `$$`."""
+    trim_metric_suffixes: bool = False
+    """Whether unit and type suffixes are taken off metrics' names."""
+    scrape_on_shutdown: bool = False
+    """Whether every target is scraped once more at the end."""
+    initial_scrape_offset: Duration = Duration(0)
+    """How long the first scrapes wait."""
+    discovery_reload_on_startup: bool = False
+    """Without effect: targets are known from the start on."""
+    target_allocator: dict[str, Any] | None = None
+    """Not supported."""
+    api_server: dict[str, Any] | None = None
+    """Not supported."""
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.config.scrape_configs and not self.config.scrape_config_files:
+            yield "no Prometheus scrape_configs or target_allocator set"
+        if self.target_allocator is not None:
+            yield "target_allocator: not supported"
+        if self.api_server is not None and self.api_server.get("enabled"):
+            yield "api_server: not supported"
