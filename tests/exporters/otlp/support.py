@@ -42,19 +42,26 @@ class HttpAnswer:
 
 @dataclass
 class HttpFarEnd:
-    """An OTLP/HTTP server. `answers` are used one after the other, the last one from then on."""
+    """An OTLP/HTTP server. `answers` are used one after the other, the last one from then on.
+
+    taken: of the requests, those that were answered with a success.
+    """
 
     answers: list[HttpAnswer] = field(default_factory=lambda: [HttpAnswer()])
     requests: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
+    taken: list[tuple[str, Mapping[str, str], bytes]] = field(default_factory=list)
     url: str = ""
     connections: set[Any] = field(default_factory=set)
 
     async def handle(self, request: web.Request) -> web.Response:
         # Without undoing Content-Encoding: the server below is told not to.
-        self.requests.append((request.path, request.headers.copy(), await request.read()))
+        came = (request.path, request.headers.copy(), await request.read())
+        self.requests.append(came)
         self.connections.add(request.transport)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         await asyncio.sleep(answer.delay)
+        if answer.status == 200:
+            self.taken.append(came)
         headers = {"Content-Type": answer.content_type, **answer.headers}
         return web.Response(status=answer.status, body=answer.body, headers=headers)
 
