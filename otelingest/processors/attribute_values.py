@@ -124,12 +124,12 @@ def to_double(value: Any) -> None:
     elif kind == "bool_value":
         value.double_value = float(value.bool_value)
     elif kind == "string_value":
-        number = _parse_double(value.string_value)
+        number = parse_double(value.string_value)
         if number is not None:
             value.double_value = number
 
 
-def _parse_double(text: str) -> float | None:
+def parse_double(text: str) -> float | None:
     """Read a number as Go's `ParseFloat` does; None where that fails, which it does for numbers out of range too."""
     if len(text) > _LONGEST_NUMBER:
         return None

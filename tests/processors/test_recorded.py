@@ -14,7 +14,9 @@ from otelingest.pipeline.errors import ConfigError, ConsumeError, Refused, Rejec
 from otelingest.pipeline.payload import Context, Payload, Signal, request_class
 from otelingest.processors.attributes import AttributesProcessor
 from otelingest.processors.batch import BatchProcessor
+from otelingest.processors.groupbyattrs import GroupByAttrsProcessor
 from otelingest.processors.memory_limiter import MemoryLimiterProcessor
+from otelingest.processors.probabilistic_sampler import ProbabilisticSamplerProcessor
 from otelingest.processors.resource import ResourceProcessor
 from tests.processors.support import FakeHost, Sink, comparable, make_env, make_settings, message
 
@@ -26,7 +28,9 @@ CAPTURES = {
 PROCESSORS: dict[str, type[Processor[Any]]] = {
     "attributes": AttributesProcessor,
     "batch": BatchProcessor,
+    "groupbyattrs": GroupByAttrsProcessor,
     "memory_limiter": MemoryLimiterProcessor,
+    "probabilistic_sampler": ProbabilisticSamplerProcessor,
     "resource": ResourceProcessor,
 }
 LONGEST_WAIT = 0.5
@@ -38,7 +42,11 @@ def load(name: str) -> list[Any]:
     return [pytest.param(case, id=case["name"]) for case in map(json.loads, filter(str.strip, lines))]
 
 
-CASES = load("attributes_resource.jsonl") + load("batch_memory_limiter.jsonl")
+CASES = [
+    case
+    for name in ("attributes_resource", "batch_memory_limiter", "sampling_grouping")
+    for case in load(f"{name}.jsonl")
+]
 
 
 def build(case: dict[str, Any], sink: Sink) -> list[Processor[Any]]:
