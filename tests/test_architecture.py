@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "machine": (),
     "prometheus": (),
     "telemetry": ("config", "pipeline", "net", "prometheus"),
+    "dead_letters": ("codec", "pipeline", "storage"),
     "query": ("clickhouse", "config", "pipeline"),
     **dict.fromkeys(
         KINDS,

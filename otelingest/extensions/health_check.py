@@ -104,6 +104,7 @@ class HealthCheck(Extension[HealthCheckSettings]):
         self._since = 0
         self._server: HttpServer | None = None
         self._path = settings.path.encode()
+        self._queues_path = (settings.path.rstrip("/") + "/queues").encode()
         self._host: Host | None = None
 
     async def start(self, host: Host) -> None:
@@ -138,15 +139,30 @@ class HealthCheck(Extension[HealthCheckSettings]):
         self.log.info("Health Check state change", status="ready" if ready else "unavailable")
 
     def _respond(self, request: Request) -> Response:
+        if path_of(request) == self._queues_path:
+            return Response(200, "application/json", _json(self._queues()))
         if not self._is_asked(path_of(request)):
             return NOT_FOUND
         status = 200 if self._ready else 503
         texts = self.settings.response_body
         if texts is not None:
             return Response(status, PLAIN, (texts.healthy if self._ready else texts.unhealthy).encode())
-        return Response(
-            status, "application/json", json.dumps(self._state(), separators=(",", ":"), ensure_ascii=False).encode()
-        )
+        return Response(status, "application/json", _json(self._state()))
+
+    def _queues(self) -> dict[str, Any]:
+        """What waits on disk, and what was given up: of every storage extension."""
+        extensions = self._host.extensions() if self._host is not None else {}
+        found = {str(id): getattr(extension, "storage", None) for id, extension in extensions.items()}
+        return {
+            id: {
+                "queues": storage.journal.report(),
+                "bytes_on_disk": storage.journal.bytes_on_disk,
+                "refusing": storage.journal.full or None,
+                "dead_letters": storage.dead_letters.count,
+            }
+            for id, storage in found.items()
+            if storage is not None
+        }
 
     def _is_asked(self, path: bytes) -> bool:
         """As Go's routing has it: what ends in a slash is for everything below, too."""
@@ -165,5 +181,5 @@ def _rfc3339(nanoseconds: int) -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}{fraction}Z"
 
 
-def _json(value: dict[str, str]) -> bytes:
+def _json(value: dict[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -115,6 +115,20 @@ class Journal:
         lanes = [lane for lane in self._lanes.values() if not lane.claimed]
         return {lane.name: lane.totals.requests for lane in lanes if lane.totals.requests}
 
+    def report(self) -> list[dict[str, Any]]:
+        """What every lane owes now, for people to look at."""
+        now = time.time()
+        return [
+            {
+                "queue": lane.name,
+                "requests": lane.totals.requests,
+                "items": lane.totals.items,
+                "bytes": lane.totals.bytes,
+                "oldest_seconds": round(now - lane.oldest, 1) if lane.oldest is not None else 0,
+            }
+            for lane in self._lanes.values()
+        ]
+
     @property
     def full(self) -> str:
         """Why nothing can be written now, "" when it can."""
