@@ -66,7 +66,7 @@ class Journal:
         self._lanes: dict[str, Lane] = {}
         self._taking: dict[int, _Taking] = {}
         self._vetoed: dict[int, tuple[Payload, ConsumeError]] = {}
-        self._under_way: dict[int, asyncio.Future[None]] = {}
+        self._under_way: dict[int, Write] = {}
         self._readers: dict[int, int] = {}
         self._writer = Writer(Files(folder, segment_size), log, fsync=fsync, select=self._select)
         self._cleaner = Cleaner(self._writer, self._lanes, self._readers, resend_window, log)
@@ -162,7 +162,7 @@ class Journal:
         body = taking.write.digest if taking is not None else digest(payload.chunks)
         key = resend_key(lane.name, payload.context.sender, body)
         if self._resends.window and (before := self._under_way.get(key)) is not None:
-            await asyncio.shield(before)
+            await before.written()
             return self._came_again()
         if key in self._resends:
             return self._came_again()
@@ -171,18 +171,15 @@ class Journal:
             taking = self._taking[id(payload)] = _Taking(payload, write)
             write.applied = lambda segment, at, taking=taking: self._taken(taking, segment, at)
             write.failed = lambda taking=taking: self._not_taken(taking)
-            write.result = asyncio.get_running_loop().create_future()
             self._writer.put(write)
         write = taking.write
-        assert write.result is not None
         entry = Entry(lane.next_number, payload.items, write.size, payload.context, write.meta["t"], payload)
         lane.next_number += 1
         lane.owe(entry)
         taking.owed[lane] = entry
         taking.keys.append(key)
-        self._under_way[key] = write.result
-        # The sender may go away; what is being written is taken all the same.
-        await asyncio.shield(write.result)
+        self._under_way[key] = write
+        await write.written()
         return True
 
     def _came_again(self) -> bool:
@@ -202,7 +199,7 @@ class Journal:
             one.write.meta["o"] = [(lane.name, entry.number) for lane, entry in one.owed.items()]
             if key in vetoed:
                 refused.add(one.write)
-                one.write.give_up(vetoed[key][1])
+                one.write.end(vetoed[key][1])
         return [write for write in group if write not in refused] if refused else group
 
     def _taken(self, taking: _Taking, segment: Segment, at: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from otelingest.pipeline.errors import ConsumeError, Refused
@@ -24,7 +24,6 @@ class Write:
     """A record to be written.
 
     sync: whether anyone relies on its being on disk. applied, failed: called when it is written, or could not be.
-    result: resolved then, where someone waits for it.
     """
 
     kind: Kind
@@ -34,7 +33,7 @@ class Write:
     sync: bool = True
     applied: Callable[[Segment, int], None] | None = None
     failed: Callable[[], None] | None = None
-    result: asyncio.Future[None] | None = None
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     @classmethod
     def of(cls, kind: Kind, meta: dict[str, Any], body: bytes) -> Write:
@@ -44,12 +43,23 @@ class Write:
     def size(self) -> int:
         return sum(map(len, self.chunks))
 
-    def give_up(self, error: ConsumeError) -> None:
-        if self.failed is not None:
+    def written(self) -> asyncio.Future[None]:
+        """Resolved when it is on disk. Each caller has its own: who goes away takes nobody with it."""
+        waiter = asyncio.get_running_loop().create_future()
+        self.waiters.append(waiter)
+        return waiter
+
+    def end(self, error: ConsumeError | None = None) -> None:
+        """It is on disk, or was given up with an error."""
+        if error is not None and self.failed is not None:
             self.failed()
-        if self.result is not None and not self.result.done():
-            self.result.set_exception(error)
-            self.result.exception()  # it may be that nobody waits for it any more
+        for waiter in self.waiters:
+            if waiter.done():
+                continue
+            if error is None:
+                waiter.set_result(None)
+            else:
+                waiter.set_exception(error)
 
 
 class Writer:
@@ -113,9 +123,8 @@ class Writer:
 
     async def say(self, write: Write) -> None:
         """Write this, and wait until it is on disk. Raises Refused."""
-        write.result = asyncio.get_running_loop().create_future()
         self.put(write)
-        await asyncio.shield(write.result)
+        await write.written()
 
     async def _write_groups(self) -> None:
         while not self.closed or self._pending:
@@ -135,7 +144,7 @@ class Writer:
             self._tell_full(error)
             marks = [write for write in group if write.kind is not Kind.PAYLOAD]
             for write in payloads or marks:
-                write.give_up(Refused(str(error), retry_after=_RETRY_AFTER))
+                write.end(Refused(str(error), retry_after=_RETRY_AFTER))
             if payloads and marks:
                 await self._write_group(marks)  # there is room held back for these
             return
@@ -146,8 +155,7 @@ class Writer:
         for write, at in zip(group, places, strict=True):
             if write.applied is not None:
                 write.applied(segment, at)
-            if write.result is not None and not write.result.done():
-                write.result.set_result(None)
+            write.end()
 
     def _tell_full(self, error: StorageError) -> None:
         if not self.full:
