@@ -12,11 +12,12 @@ from typing import Any, NamedTuple, Protocol
 from otelingest import __version__
 from otelingest.config.failures import ConfigurationError
 from otelingest.config.settings import ComponentId, Settings
-from otelingest.pipeline.component import Extension
-from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.component import Consumer, Exporter, Extension
+from otelingest.pipeline.errors import ConfigError, Refused, Rejected
 from otelingest.pipeline.graph import Load, MakeLog, Node, Passage
 from otelingest.pipeline.links import Meter
 from otelingest.pipeline.metrics import Totals
+from otelingest.pipeline.payload import Payload
 from otelingest.pipeline.registry import load
 from otelingest.pipeline.system import System, assemble
 
@@ -318,7 +319,14 @@ class Collector:
     async def _retire_all(self, leaving: _Leaving) -> None:
         try:
             for node in reversed(leaving.nodes):
-                await self._stop_one(node, asyncio.get_running_loop().time() + RETIRE_SECONDS)
+                successor = self.system.graph.ends.get(node.id)
+                if successor is None or not isinstance(node.component, Exporter):
+                    await self._stop_one(node, asyncio.get_running_loop().time() + RETIRE_SECONDS)
+                else:
+                    left: list[Payload] = []
+                    node.component.left = left
+                    await self._stop_one(node, asyncio.get_running_loop().time() + self._shutdown_timeout)
+                    await _hand_over(left, successor, node.component.log)
         finally:
             self._add_leaving(leaving, self._gone)
             leaving.nodes.clear()
@@ -365,6 +373,22 @@ class Collector:
     def _ask_to_stop(self) -> None:
         self._stop_asked.set()
         self._wake.set()
+
+
+async def _hand_over(left: list[Payload], successor: Consumer, log: Any) -> None:
+    """Give what an exporter could not deliver to the one that has taken its place."""
+    if left:
+        log.info("What is left goes to the exporter that has taken its place", requests=len(left))
+    for payload in left:
+        while True:
+            try:
+                await successor.consume(payload)
+                break
+            except Refused as error:
+                await asyncio.sleep(error.retry_after or 1.0)
+            except Rejected as error:
+                log.error("Exporting failed. Dropping data.", error=str(error), dropped_items=payload.items)
+                break
 
 
 class _Leaving(NamedTuple):

@@ -164,9 +164,14 @@ class Processor(Component[S]):
 
 
 class Exporter(Component[S]):
-    """Hands telemetry to the world outside. One instance serves every pipeline that names it."""
+    """Hands telemetry to the world outside. One instance serves every pipeline that names it.
+
+    left: None, or a list where another of its id takes its place: what it cannot deliver in time it puts there when it
+    is stopped, instead of dropping it, and the other one gets it.
+    """
 
     signals: ClassVar[frozenset[Signal]] = ALL_SIGNALS
+    left: list[Payload] | None = None
 
     @classmethod
     def is_durable(cls, settings: Any) -> bool:

@@ -112,6 +112,21 @@ class Out(Life, Exporter[Script]):
         self.got += [chunk.decode() for chunk in payload.chunks]
 
 
+class Stuck(Out):
+    """Its far end takes nothing unless its tag says so."""
+
+    async def consume(self, payload: Payload) -> None:
+        if self.settings.tag != "mended":
+            self.kept = [*getattr(self, "kept", []), payload]
+            return
+        await super().consume(payload)
+
+    async def stop(self) -> None:
+        if self.left is not None:
+            self.left += getattr(self, "kept", [])
+        await super().stop()
+
+
 class Only(Out):
     exclusive = True
 
@@ -120,7 +135,7 @@ class Aside(Life, Extension[Script]):
     Settings = Script
 
 
-CLASSES = {"in": In, "keep": Keep, "tag": Tag, "out": Out, "only": Only, "aside": Aside}
+CLASSES = {"in": In, "keep": Keep, "tag": Tag, "out": Out, "stuck": Stuck, "only": Only, "aside": Aside}
 ROLES = {"in": "receivers", "keep": "processors", "tag": "processors", "aside": "extensions"}
 
 
@@ -258,6 +273,13 @@ async def test_a_changed_exporter_is_exchanged_and_what_is_before_it_stays(run: 
     await keep.stop()
     keep.held.clear()
     assert (old.got, running.part("out").got) == ([], ["a"])
+
+
+async def test_what_an_exporter_could_not_deliver_goes_to_its_successor(run: Any) -> None:
+    running = await run(configuration({"traces": "in stuck"}))
+    await running.part("in").send("a")
+    await running.reload(configuration({"traces": "in stuck"}, stuck={"tag": "mended"}))
+    await running.until(lambda: running.part("stuck").got == ["a"])
 
 
 async def test_a_receiver_that_stays_serves_the_signals_of_new_pipelines(run: Any) -> None:

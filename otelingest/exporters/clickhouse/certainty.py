@@ -18,7 +18,7 @@ from otelingest.clickhouse import schema
 from otelingest.clickhouse.errors import ClickHouseError
 from otelingest.clickhouse.servers import Servers
 from otelingest.exporters.clickhouse.catalog import Catalog
-from otelingest.exporters.clickhouse.delivery import Part
+from otelingest.exporters.clickhouse.delivery import TIME, Part
 
 if TYPE_CHECKING:
     from otelingest.codec.native_types import AttributeMap
@@ -145,8 +145,8 @@ def _test(name: str, type: str, value: Any) -> str | None:
     if isinstance(value, str):
         return _text_test(column, value) if "String" in type else None
     if isinstance(value, int):
-        if type.startswith("DateTime64(9"):
-            return f"{column} = fromUnixTimestamp64Nano({_signed(value)})"
+        if (found := TIME.match(type)) is not None:
+            return _time_test(column, found["digits"], value)
         return f"{column} = {value}" if type in ("UInt64", "UInt32", "Int32") and 0 <= value < 1 << 31 else None
     if isinstance(value, float) and type == "Float64" and value == value:
         bits = struct.unpack("<Q", struct.pack("<d", value))[0]
@@ -154,8 +154,15 @@ def _test(name: str, type: str, value: Any) -> str | None:
     return None
 
 
-def _signed(number: int) -> int:
-    return number - (1 << 64) if number >= 1 << 63 else number
+def _time_test(column: str, digits: str | None, nanoseconds: int) -> str:
+    """digits: of the fraction of a second that a DateTime64 keeps, None for a DateTime."""
+    if digits is None:
+        return f"{column} = toDateTime({nanoseconds // 10**9 % (1 << 32)})"
+    signed = nanoseconds - (1 << 64) if nanoseconds >= 1 << 63 else nanoseconds
+    tick = 10 ** (9 - int(digits))
+    if tick == 1:
+        return f"{column} = fromUnixTimestamp64Nano({signed})"
+    return f"toUnixTimestamp64Nano({column}) = {signed // tick * tick}"
 
 
 def _text_test(column: str, text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import re
 import zoneinfo
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ MOST_DAYS = 100
 """A batch that touches more is sent in halves."""
 _DAY = 86_400 * 10**9
 _EVERYTHING = "all"
+TIME = re.compile(r"DateTime(64\((?P<digits>\d)|$|\()")
+"""A type of time; `digits` of the fraction of a second, where it has one."""
 
 
 @dataclass(eq=False, slots=True)
@@ -127,11 +130,12 @@ class Days:
 
     def single(self, columns: Columns, kind: str) -> str | None:
         """The day of all rows; None where there are several. A table whose time cannot be told is one day."""
-        time = schema.TABLES[kind].time
         for column in columns.columns:
-            if column.name == time and column.type.startswith("DateTime64(9"):
-                values = memoryview(column.data).cast("q")
-                first, last = self.of(min(values)), self.of(max(values))
+            if column.name == schema.TABLES[kind].time and (found := TIME.match(column.type)) is not None:
+                digits = found["digits"]
+                values = memoryview(column.data).cast("I" if digits is None else "q")
+                ticks = 10 ** (9 - int(digits or 0))
+                first, last = self.of(min(values) * ticks), self.of(max(values) * ticks)
                 return first if first == last else None
         return _EVERYTHING
 

@@ -141,6 +141,7 @@ class DurableQueue:
         self._room.set()
         self.lane.wake()
 
-    def leave(self) -> None:
+    def leave(self) -> list[Payload]:
         """Whoever comes next finds all that is not done, as after a restart."""
         self._journal.rewind(self.lane)
+        return []

@@ -169,9 +169,10 @@ class SendingExporter(Exporter[S]):
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
         left = {f"{signal}_items": lane.queue.items for signal, lane in self._lanes.items() if lane.queue.items}
-        if self._storage is not None:
-            for lane in self._lanes.values():
-                lane.queue.leave()
+        payloads = [payload for lane in self._lanes.values() for payload in lane.queue.leave()]
+        if self.left is not None:
+            self.left += payloads
+        elif self._storage is not None:
             if left:
                 self.log.info("Shut down before the queue was empty. The rest stays on disk.", **left)
         elif left:

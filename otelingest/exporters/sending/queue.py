@@ -94,8 +94,8 @@ class Queue(Protocol):
     def close(self) -> None:
         """Take nothing more. What is in it can still be taken out."""
 
-    def leave(self) -> None:
-        """Whoever used it uses it no more; what is on disk stays there for the next."""
+    def leave(self) -> list[Payload]:
+        """Whoever used it uses it no more. Returns what is not done, but for what is on disk: that stays there."""
 
 
 class MemoryQueue:
@@ -106,6 +106,7 @@ class MemoryQueue:
         self.size = 0
         self.items = 0
         self._held: dict[str, int] = {}
+        self._open: dict[Entry, None] = {}
         self._fairness = FairShare()
         self._size_of = SIZE_OF[sizer]
         self._block = block
@@ -130,7 +131,9 @@ class MemoryQueue:
             self.size += size
         self.items += payload.items
         self._held[sender] = self._held.get(sender, 0) + size
-        self._entries.put_nowait(Entry(payload, size, result=result))
+        entry = Entry(payload, size, result=result)
+        self._open[entry] = None
+        self._entries.put_nowait(entry)
 
     async def _room(self, size: int) -> None:
         """Wait, in turn, until there is room for `size`; it is then reserved."""
@@ -163,8 +166,10 @@ class MemoryQueue:
     def split(self, entry: Entry, parts: int) -> None:
         entry.parts = parts
 
-    def leave(self) -> None:
-        return None
+    def leave(self) -> list[Payload]:
+        left = [entry.payload for entry in self._open]
+        self._open.clear()
+        return left
 
     def done(self, batch: Batch, error: ConsumeError | None = None) -> None:
         """A batch has been delivered, or given up with an error."""
@@ -180,6 +185,7 @@ class MemoryQueue:
                 entry.result.set_exception(error)
         if not entry.parts:
             self.items -= entry.payload.items
+            del self._open[entry]
             sender = entry.payload.context.sender
             self._held[sender] -= entry.size
             if not self._held[sender]:

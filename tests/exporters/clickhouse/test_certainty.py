@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 
+from otelingest.codec.types import ColumnData, Columns
+from otelingest.exporters.clickhouse import certainty
 from otelingest.exporters.clickhouse.delivery import Days, item_days, only
 from otelingest.pipeline.errors import Refused
 from otelingest.pipeline.payload import Payload, Signal
 from tests.exporters.clickhouse.fake import CUT, FakeClickHouse, error, exporting
-from tests.exporters.clickhouse.requests import spans
+from tests.exporters.clickhouse.requests import points, spans
 from tests.exporters.sending.support import QUICK
 
 TRACES = frozenset({Signal.TRACES})
@@ -126,6 +130,41 @@ async def test_a_batch_is_one_insert_for_each_day(server):
     one, other = sorted(tokens(server))
     assert one.endswith("-traces-20000")
     assert other.endswith("-traces-20003")
+
+
+@pytest.mark.parametrize(
+    ("type", "test"),
+    [
+        ("DateTime", "`T` = toDateTime(1790000000)"),
+        ("DateTime64(9)", "`T` = fromUnixTimestamp64Nano(1790000000123456789)"),
+        ("DateTime64(3, 'UTC')", "toUnixTimestamp64Nano(`T`) = 1790000000123000000"),
+    ],
+)
+def test_a_time_is_looked_for_as_the_table_keeps_it(type, test):
+    assert certainty._test("T", type, 1790000000123456789) == test
+
+
+@pytest.mark.parametrize("type", ["DateTime", "DateTime('UTC')", "DateTime64(9)", "DateTime64(3, 'UTC')"])
+def test_days_are_told_whatever_the_type_of_the_time(type):
+    digits = {"DateTime64(9)": 9, "DateTime64(3, 'UTC')": 3}.get(type, 0)
+    code = "q" if digits else "I"
+
+    def columns(*times):
+        ticks = array(code, [time // 10 ** (9 - digits) for time in times]).tobytes()
+        return Columns(len(times), [ColumnData("TimeUnix", type, ticks)])
+
+    noon = 20_000 * DAY + DAY // 2
+    assert Days("UTC").single(columns(noon, noon + DAY // 4), "gauge") == "20000"
+    assert Days("UTC").single(columns(noon, noon + DAY), "gauge") is None
+
+
+async def test_data_points_are_cut_by_day_too(server):
+    request = points().message()
+    request.resource_metrics[0].scope_metrics[0].metrics[0].gauge.data_points[0].time_unix_nano -= 3 * DAY
+    async with exporting(server.url, frozenset({Signal.METRICS}), retry_on_failure=QUICK) as (exporter, _):
+        await exporter.consume(Payload.of(Signal.METRICS, request))
+    gauges = [insert for insert in server.inserts if insert.table == "otel_metrics_gauge"]
+    assert len({insert.settings["insert_deduplication_token"] for insert in gauges}) == 2
 
 
 def test_days_are_those_of_the_zone():
