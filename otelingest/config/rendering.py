@@ -116,11 +116,15 @@ class _Plain:
     def _map(self, value: dict[Any, Any]) -> Any:
         if value and all(isinstance(item, SecretStr) for item in value.values()):
             return [{"name": str(name), "value": self(item)} for name, item in sorted(value.items())]
-        return {str(key): self._secret(item) if _is_secret(key, item) else self(item) for key, item in value.items()}
+        return {str(key): self._hidden(item) if names_secret(str(key)) else self(item) for key, item in value.items()}
 
-
-def _is_secret(key: Any, value: Any) -> bool:
-    return isinstance(value, str) and names_secret(str(key))
+    def _hidden(self, value: Any) -> Any:
+        """What stands under a name that sounds like a secret's: every text in it is one."""
+        if isinstance(value, str | SecretStr):
+            return self._secret(value)
+        if isinstance(value, dict):
+            return {str(key): self._hidden(item) for key, item in value.items()}
+        return [self._hidden(item) for item in value] if isinstance(value, list) else self(value)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -26,6 +26,8 @@ class ServerAuthenticator(Protocol):
     async def authenticate(self, headers: Mapping[str, Sequence[str]]) -> Mapping[str, Any]:
         """Attributes of the sender, by name (they become `Context.auth`). Raises Unauthenticated.
 
+        Raises Refused when it cannot be told at present: a client that is told that it may not send gives its data up.
+
         headers: lower-case names to their values in order; by gRPC, the call's metadata.
         """
 

@@ -20,6 +20,7 @@ from otelingest.net.compression import ALIASES, TOO_LARGE, BadEncoding, decompre
 from otelingest.net.cors import Cors
 from otelingest.net.limits import Budget
 from otelingest.net.status import Code
+from otelingest.pipeline.errors import Refused
 
 if TYPE_CHECKING:
     from otelingest.net.http_settings import HttpServerSettings
@@ -234,6 +235,8 @@ class Service:
             self.say_once("Requests are refused: they do not show who may send", reason=str(error))
             response = self.app.refuse(request, Code.UNAUTHENTICATED, str(error))
             return response._replace(headers=(*response.headers, ("WWW-Authenticate", self._challenge)))
+        except Refused as error:
+            return self.app.refuse(request, Code.UNAVAILABLE, str(error), error.retry_after)
         except Exception:
             self.log.error("The authenticator failed", exc_info=True)
             return self.app.refuse(request, Code.INTERNAL, "authentication failed")

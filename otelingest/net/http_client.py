@@ -127,7 +127,7 @@ class HttpClient:
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise Refused(f'failed to make an HTTP request: Post "{shown_url(url)}": {_reason(error)}') from None
+            raise Refused(f'failed to make an HTTP request: Post "{shown_url(url)}": {failure_reason(error)}') from None
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         from yarl import URL
@@ -228,7 +228,7 @@ def _checked(name: str, value: str) -> str:
     return value
 
 
-def _reason(error: Exception) -> str:
+def failure_reason(error: Exception) -> str:
     """Why there is no answer, in the words of Go's client where there are such."""
     import aiohttp
 

@@ -24,7 +24,7 @@ from otelingest.net.limits import BODIES_IN_FLIGHT, HEADER_BYTES, Budget
 from otelingest.net.listen import address_text, bind_tcp, bind_unix, remove_unix, resolve
 from otelingest.net.status import Code, Status, partial_success, retry_info
 from otelingest.net.tls import stamp
-from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.errors import ConfigError, Refused
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context, Signal
 from otelingest.receivers.otlp.ingest import Ingest
 
@@ -169,6 +169,8 @@ class OtlpGrpc:
         except Unauthenticated as error:
             self._say_once("Requests are refused: they do not show who may send", reason=str(error))
             refusal = Status(Code.UNAUTHENTICATED, str(error))
+        except Refused as error:
+            refusal = Status(Code.UNAVAILABLE, str(error), error.retry_after)
         except Exception:
             self._log.error("The authenticator failed", exc_info=True)
             refusal = Status(Code.INTERNAL, "authentication failed")
