@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from otelingest.prometheus.escaping import ESCAPINGS
@@ -11,7 +12,8 @@ from otelingest.prometheus.protobuf import write_protobuf
 from otelingest.prometheus.text import write_openmetrics, write_text
 
 
-class Format(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Format:
     """A format, and what a reader must ask for to get it."""
 
     media_type: str

@@ -59,6 +59,7 @@ class PrometheusExporter(Exporter[PrometheusExporterSettings]):
         self._server: HttpServer | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._scraping = asyncio.Lock()
+        self._under_way: dict[tuple[Wanted, frozenset[str], bool], asyncio.Task[bytes]] = {}
         self._host: Host | None = None
 
     def metrics(self) -> Iterator[Sample]:
@@ -102,7 +103,18 @@ class PrometheusExporter(Exporter[PrometheusExporterSettings]):
                 self.store.expire(time.monotonic())
 
     async def scrape(self, wanted: Wanted, names: frozenset[str], compress: bool) -> bytes:
-        """Everything that there is to show, or the families of these names only."""
+        """Everything that there is to show, or the families of these names only.
+
+        Scrapers that ask for the same at the same time get the same answer, made once and held once.
+        """
+        key = (wanted, names, compress)
+        under_way = self._under_way.get(key)
+        if under_way is None:
+            under_way = self._under_way[key] = asyncio.create_task(self._scrape(*key), name=f"{self.env.id} scrape")
+            under_way.add_done_callback(lambda task: self._under_way.pop(key, None))
+        return await asyncio.shield(under_way)
+
+    async def _scrape(self, wanted: Wanted, names: frozenset[str], compress: bool) -> bytes:
         async with self._scraping:
             now = time.monotonic()
             async with self._intake.lock:

@@ -18,7 +18,7 @@ from otelingest.prometheus.families import Labels
 from otelingest.prometheus.names import BadName, Kind, label_name, metric_name
 
 SERIES_LIMIT = 1_000_000
-"""Series that are kept at once, a kilobyte or two each; new ones beyond are left out until others have expired."""
+"""Series that are kept at once, some 2 KiB each; new ones beyond are left out until others have expired."""
 
 _NO_RECORDED_VALUE = 1
 _DELTA, _CUMULATIVE = 1, 2

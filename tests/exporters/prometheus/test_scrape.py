@@ -10,6 +10,7 @@ import gzip
 import http.client
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,9 @@ def test_a_scraper_may_have_it_compressed_and_in_part(ports: dict[str, int]) -> 
 
 def test_elsewhere_there_is_nothing(ports: dict[str, int]) -> None:
     assert get(ports["default"], "/")[0] == 404
+
+
+def test_many_scrapers_at_once_get_the_same(ports: dict[str, int]) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        bodies = set(pool.map(lambda _: get(ports["default"])[2], range(40)))
+    assert len(bodies) == 1
