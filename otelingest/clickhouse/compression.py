@@ -8,7 +8,7 @@ end to end; a frame's edge means nothing inside it.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import cramjam
@@ -29,6 +29,7 @@ _HEADER = struct.Struct("<BII")
 _CHECKSUM = struct.Struct("<QQ")
 _LOW_64 = (1 << 64) - 1
 _LZ4_MAX_RATIO = 256
+_LZ4_ACCELERATION = 3  # a fifth faster than 1, and 2 % larger, with columns of spans
 _NONE, _LZ4, _ZSTD = 0x02, 0x82, 0x90
 _METHOD_BYTES: dict[Method, int] = {"none": _NONE, "lz4": _LZ4, "zstd": _ZSTD}
 
@@ -46,7 +47,7 @@ class FrameHeader(NamedTuple):
 
 
 def _pack_lz4(data: Buffer) -> bytes:
-    packed: bytes = lz4.block.compress(data, store_size=False)
+    packed: bytes = lz4.block.compress(data, mode="fast", acceleration=_LZ4_ACCELERATION, store_size=False)
     return packed
 
 
@@ -90,15 +91,34 @@ def _checksum(data: bytes) -> bytes:
 
 def compress(data: Buffer, method: Method = "lz4") -> bytes:
     """Pack into frames of at most 1 MiB raw each, end to end. No data gives no frame."""
-    view = memoryview(data).cast("B") if len(data) else memoryview(b"")
+    return compress_pieces((data,), method)
+
+
+def compress_pieces(pieces: Iterable[Buffer], method: Method = "lz4") -> bytes:
+    """The same of data in pieces. They are never joined as a whole: a block's memory would be needed once more."""
     pack, method_byte = _PACKERS[method], _METHOD_BYTES[method]
     out: list[bytes] = []
-    for start in range(0, len(view), FRAME_RAW_SIZE):
-        raw = view[start : start + FRAME_RAW_SIZE]
+    for raw in _raw_frames(pieces):
         packed = pack(raw)
         body = b"".join((_HEADER.pack(method_byte, len(packed) + _HEADER.size, len(raw)), packed))
         out += _checksum(body), body
     return b"".join(out)
+
+
+def _raw_frames(pieces: Iterable[Buffer]) -> Iterator[Buffer]:
+    """The pieces end to end, cut after every `FRAME_RAW_SIZE` bytes."""
+    taken: list[Buffer] = []
+    room = FRAME_RAW_SIZE
+    for piece in pieces:
+        view = memoryview(piece).cast("B") if len(piece) else memoryview(b"")
+        while len(view) >= room:
+            yield b"".join((*taken, view[:room])) if taken else view[:room]
+            view, taken, room = view[room:], [], FRAME_RAW_SIZE
+        if len(view):
+            taken.append(view)
+            room -= len(view)
+    if taken:
+        yield b"".join(taken)
 
 
 def frame_header(data: Buffer, offset: int = 0) -> FrameHeader:

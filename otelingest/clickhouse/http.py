@@ -11,9 +11,9 @@ import cramjam
 import orjson
 
 from otelingest import __version__
-from otelingest.clickhouse.blocks import native_block
+from otelingest.clickhouse.blocks import block_pieces, native_block
 from otelingest.clickhouse.client import Row, Tls, insert_statement
-from otelingest.clickhouse.compression import Method, compress
+from otelingest.clickhouse.compression import Method, compress_pieces
 from otelingest.clickhouse.dsn import Endpoint, Host
 from otelingest.clickhouse.errors import ClickHouseError, UnclearError, UnreachableError, from_text
 from otelingest.codec.types import Columns
@@ -48,12 +48,10 @@ class HttpClient:
         self._session: aiohttp.ClientSession | None = None
 
     def pack(self, columns: Columns) -> bytes:
-        block = native_block(columns)
         if self._compress in _FRAMED:
-            return compress(block, _FRAMED[self._compress])
-        if self._compress in _ENCODED:
-            return bytes(_ENCODED[self._compress](block))
-        return block
+            return compress_pieces(block_pieces(columns), _FRAMED[self._compress])
+        block = native_block(columns)
+        return bytes(_ENCODED[self._compress](block)) if self._compress in _ENCODED else block
 
     async def insert(
         self, table: str, columns: Sequence[str], block: bytes, *, settings: Mapping[str, str], query_id: str

@@ -25,9 +25,9 @@ from clickhouse_driver.protocol import ClientPacketTypes, ServerPacketTypes
 from clickhouse_driver.varint import write_varint
 from clickhouse_driver.writer import write_binary_str
 
-from otelingest.clickhouse.blocks import native_block
+from otelingest.clickhouse.blocks import block_pieces, native_block
 from otelingest.clickhouse.client import Row, Tls, insert_statement
-from otelingest.clickhouse.compression import Method, compress
+from otelingest.clickhouse.compression import Method, compress_pieces
 from otelingest.clickhouse.dsn import Endpoint, Host
 from otelingest.clickhouse.errors import ClickHouseError, UnclearError, UnreachableError
 from otelingest.clickhouse.primitives import BLOCK_INFO
@@ -125,8 +125,9 @@ class TcpClient:
         self._threads = ThreadPoolExecutor(endpoint.max_open_conns, thread_name_prefix=f"clickhouse-{self.host}")
 
     def pack(self, columns: Columns) -> bytes:
-        block = native_block(columns, BLOCK_INFO)
-        return compress(block, self._method) if self._method else block
+        if self._method:
+            return compress_pieces(block_pieces(columns, BLOCK_INFO), self._method)
+        return native_block(columns, BLOCK_INFO)
 
     async def insert(
         self, table: str, columns: Sequence[str], block: bytes, *, settings: Mapping[str, str], query_id: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 
@@ -75,6 +76,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         self._catalog: Catalog | None = None
         self._outdated = False
         self._reading = asyncio.Lock()
+        self._encoding = asyncio.Semaphore(len(os.sched_getaffinity(0)))  # more at a time need memory, and no less time
         self._ready = asyncio.Event()
         self._tried = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
@@ -201,7 +203,8 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         assert self._servers is not None
         zone = batch.note.setdefault("zone", catalog.zone)
         pack = self._servers.first.pack
-        parts, without_data = await asyncio.to_thread(encode, batch.payload, catalog, pack, zone)
+        async with self._encoding:
+            parts, without_data = await asyncio.to_thread(encode, batch.payload, catalog, pack, zone)
         if delivery is None:
             batch.done.update(batch.note.get("done", {}).get(batch.identity, ()))
             for part in parts:

@@ -6,10 +6,18 @@ import random
 import struct
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from otelingest.clickhouse.compression import FrameError, FrameReader, Method, compress, decompress, frame_header
+from otelingest.clickhouse.compression import (
+    FrameError,
+    FrameReader,
+    Method,
+    compress,
+    compress_pieces,
+    decompress,
+    frame_header,
+)
 
 METHODS: tuple[Method, ...] = ("lz4", "zstd", "none")
 
@@ -29,6 +37,13 @@ def test_a_frame_holds_one_mebibyte_at_most(method: Method) -> None:
         sizes.append(header.raw_size)
         at += header.size
     assert sizes == [1 << 20, 1 << 20, 2_500_000 - (2 << 20)]
+
+
+@given(st.lists(st.integers(0, 1_500_000), max_size=8))
+@settings(max_examples=20, deadline=None)
+def test_pieces_are_packed_as_if_they_were_one(sizes: list[int]) -> None:
+    pieces = [random.Random(size).randbytes(size) for size in sizes]
+    assert compress_pieces(pieces, "none") == compress(b"".join(pieces), "none")
 
 
 def test_no_data_is_no_frame() -> None:
