@@ -21,6 +21,7 @@ from bench.processes import BenchError, free_ports, running, tail
 
 _MOST_WARM_UP_SPANS = 100_000
 _DRAIN_SECONDS = 120
+_STARVED_SECONDS = 20
 _QUIET_SECONDS = 0.9
 _SAMPLE_SECONDS = 0.25
 _CONTENT_TYPES = {"protobuf": "application/x-protobuf", "json": "application/json"}
@@ -111,17 +112,20 @@ class Bench:
                 raise BenchError(f"not idle {_DRAIN_SECONDS} s after the warm-up:\n{tail(log)}")
             stored, bytes_per_span = self._check(case, sent)
             self._clickhouse.discard()
-            run = self._run(process.pid, contender, case, target, sample_memory)
+            run = self._run(process.pid, contender, case, target, sample_memory, bytes_per_span)
             counts = self._clickhouse.counts()
             if bytes_per_span:
                 run = replace(run, arrived=counts.bytes / run.spans / bytes_per_span)
             return replace(run, idle_memory=idle_memory, stored=stored)
 
-    def _run(self, pid: int, contender: Contender, case: Case, target: str, sample_memory: bool) -> Run:
+    def _run(
+        self, pid: int, contender: Contender, case: Case, target: str, sample_memory: bool, bytes_per_span: float | None
+    ) -> Run:
         speed, before = meter.speed(), _Spent.now(pid, self._clickhouse)
         with meter.sampled_memory(pid, _SAMPLE_SECONDS if sample_memory else self._max_seconds) as samples:
             sent = self._load(target, case)
-            drained = self._settle(pid, case)
+            expected = sent.accepted * case.shape.spans * (bytes_per_span or 0.0)
+            drained = self._settle(pid, case, _LOST * expected)
         spent = _Spent.now(pid, self._clickhouse).since(before)
         if not sent.accepted:
             raise BenchError(sent.error)
@@ -176,10 +180,20 @@ class Bench:
             self._rings[shape] = path
         return self._rings[shape]
 
-    def _settle(self, pid: int, case: Case) -> bool:
-        """Wait for what is under way. A batch that waits to become full looks like rest, so be more patient than it."""
+    def _settle(self, pid: int, case: Case, expected_bytes: float = 0.0) -> bool:
+        """Wait for what is under way. A batch that waits to become full looks like rest, so be more patient than it.
+
+        So does a process that others keep from the processor: until about as much as expected has arrived, be patient
+        for longer.
+        """
         window = _QUIET_SECONDS + case.batch_seconds
-        return meter.wait_until_idle(pid, window, _DRAIN_SECONDS, lambda: self._clickhouse.counts().in_flight > 0)
+        patient_until = time.monotonic() + _STARVED_SECONDS
+
+        def busy() -> bool:
+            counts = self._clickhouse.counts()
+            return counts.in_flight > 0 or (counts.bytes < expected_bytes and time.monotonic() < patient_until)
+
+        return meter.wait_until_idle(pid, window, _DRAIN_SECONDS, busy)
 
     def _check(self, case: Case, sent: Sent) -> tuple[float | None, float | None]:
         """The share of the warm-up that was stored, whole, and the bytes inserted for a span."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from otelingest import __version__
 from otelingest.config.failures import ConfigurationError
 from otelingest.config.sources import Told
+from otelingest.machine import share_one_heap
 from otelingest.pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def run(load: Load, shutdown_timeout: float, command: str) -> None:
     """
     from otelingest import telemetry
 
+    share_one_heap()
     configuration = _load_to_run(load)
     settings = configuration.service.telemetry
     resource = settings.resource_attributes(command, __version__)
