@@ -17,6 +17,7 @@ from otelingest.processors.batch import BatchProcessor
 from otelingest.processors.groupbyattrs import GroupByAttrsProcessor
 from otelingest.processors.memory_limiter import MemoryLimiterProcessor
 from otelingest.processors.probabilistic_sampler import ProbabilisticSamplerProcessor
+from otelingest.processors.redaction import RedactionProcessor
 from otelingest.processors.resource import ResourceProcessor
 from tests.processors.support import FakeHost, Sink, comparable, make_env, make_settings, message
 
@@ -31,6 +32,7 @@ PROCESSORS: dict[str, type[Processor[Any]]] = {
     "groupbyattrs": GroupByAttrsProcessor,
     "memory_limiter": MemoryLimiterProcessor,
     "probabilistic_sampler": ProbabilisticSamplerProcessor,
+    "redaction": RedactionProcessor,
     "resource": ResourceProcessor,
 }
 LONGEST_WAIT = 0.5
@@ -44,7 +46,7 @@ def load(name: str) -> list[Any]:
 
 CASES = [
     case
-    for name in ("attributes_resource", "batch_memory_limiter", "sampling_grouping")
+    for name in ("attributes_resource", "batch_memory_limiter", "sampling_grouping", "redaction")
     for case in load(f"{name}.jsonl")
 ]
 
