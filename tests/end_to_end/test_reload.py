@@ -150,3 +150,50 @@ def test_reloads_under_load_lose_nothing_and_drop_no_connection(tmp_path: Path, 
         assert collector.log.count("Cannot take over the new configuration") == 2
         assert "unknown unit" in collector.log or "invalid duration" in collector.log
         assert collector.log.count("Starting HTTP server") == 1
+
+
+MENDED = """
+receivers:
+  otlp:
+    protocols:
+      http: {{endpoint: 127.0.0.1:{otlp}}}
+exporters:
+  otlp_http:
+    endpoint: http://127.0.0.1:{far_end}
+    compression: none
+    retry_on_failure: {{initial_interval: 100ms, max_interval: 200ms}}
+    sending_queue: {{{storage}}}
+extensions:
+  file_storage: {{directory: {folder}, create_directory: true}}
+service:
+  extensions: [file_storage]
+  pipelines:
+    traces: {{receivers: [otlp], exporters: [otlp_http]}}
+"""
+
+
+@pytest.mark.parametrize("storage", ["", "storage: file_storage"], ids=["memory", "disk"])
+def test_what_waited_for_a_wrong_endpoint_is_delivered_once_that_is_mended(
+    tmp_path: Path, sink: Sink, storage: str
+) -> None:
+    otlp, nobody = free_ports(2)
+
+    def config(far_end: int) -> str:
+        return MENDED.format(otlp=otlp, far_end=far_end, storage=storage, folder=tmp_path / "queue")
+
+    flags = ("--shutdown-timeout", "1s")
+    with CollectorProcess(config(nobody), tmp_path, args=flags).start() as collector:
+        client = Client(otlp)
+        client.start()
+        collector.wait_for("Exporting failed. Will retry")
+        client.enough.set()
+        client.join(10)
+        collector.config_path.write_text(config(sink.server.server_address[1]))
+        collector.send_signal(signal.SIGHUP)
+        collector.wait_for("Config updated")
+        deadline = time.monotonic() + 20
+        while len(sink.spans) < len(client.taken) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert client.taken
+        assert sorted(sink.spans) == sorted(client.taken)
+        assert collector.stop() == 0
