@@ -27,6 +27,11 @@ class Servers:
     def first(self) -> Client:
         return self._clients[0]
 
+    @property
+    def hosts(self) -> list[str]:
+        """All of them, as `host:port`."""
+        return [client.host for client in self._clients]
+
     def order(self, host: str | None = None) -> Iterator[Client]:
         """The servers to try, one after the other; only `host` where one is given."""
         if host is not None:

@@ -117,7 +117,9 @@ class Lane:
     def _count(self, entry: Entry, times: int) -> None:
         self.totals.add(entry, times)
         sender = entry.context.sender
-        totals = self.senders.setdefault(sender, Totals())
+        totals = self.senders.get(sender)
+        if totals is None:
+            totals = self.senders[sender] = Totals()
         totals.add(entry, times)
         if totals.requests <= 0:
             del self.senders[sender]
@@ -147,9 +149,10 @@ class Lane:
     def settle(self, slices: Iterable[Slice]) -> list[Entry]:
         """Items are done. Returns the entries of which nothing is left."""
         over = []
-        for entry, first, count in slices:
-            entry.finished.append((first, count))
-            if entry.left <= 0 and entry.number in self.open:
+        for entry, first, items in slices:
+            if items != entry.items:
+                entry.finished.append((first, items))
+            if (items == entry.items or entry.left <= 0) and entry.number in self.open:
                 self.forget(entry)
                 over.append(entry)
         return over

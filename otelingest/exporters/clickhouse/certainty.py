@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from otelingest.clickhouse import schema
-from otelingest.clickhouse.errors import ClickHouseError
+from otelingest.clickhouse.errors import ClickHouseError, UnclearError
 from otelingest.clickhouse.servers import Servers
 from otelingest.exporters.clickhouse.catalog import Catalog
 from otelingest.exporters.clickhouse.delivery import TIME, Part
@@ -42,7 +42,24 @@ class Certainty:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
 
-    async def still_runs(self, part: Part, catalog: Catalog, query_id: str) -> bool:
+    async def is_there(self, part: Part, catalog: Catalog, query_id: str) -> bool:
+        """Whether the rows are stored, and complete. query_id: what those of all attempts begin with.
+
+        Where several servers have tables of their own and it is not known which was asked, all are: none may be away.
+        Raises UnclearError while an attempt is under way, OtherServer, and what a query raises.
+        """
+        hosts = self._servers.hosts if part.host is None and part.target.one_host else [part.host]
+        for host in hosts:
+            if await self._still_runs(host, catalog if len(self._servers.hosts) == 1 else None, query_id):
+                raise UnclearError("an earlier attempt is still under way", host or "")
+        for host in hosts:
+            if await self._is_stored(part, host):
+                part.host = host
+                await self._repair_trace_ids(part)
+                return True
+        return False
+
+    async def _still_runs(self, asked: str | None, catalog: Catalog | None, query_id: str) -> bool:
         """Whether an attempt whose query id begins so is still under way.
 
         Raises OtherServer where that cannot be known, and what a query raises.
@@ -50,28 +67,28 @@ class Certainty:
         where = f"startsWith(query_id, {schema.literal(query_id)})"
         sql = f"SELECT toString(serverUUID()), hostName(), (SELECT count() FROM system.processes WHERE {where})"  # noqa: S608
         try:
-            ((server, host, running),) = await self._query(part, sql)
+            ((server, host, running),) = await self._query(asked, sql)
         except (ClickHouseError, ValueError):
             return False  # an old server, or no right to look: the token has to do
-        known = {catalog.server, catalog.host} - {"", _NO_SERVER}
-        if known and catalog.server != _NO_SERVER and not known & {server, host}:
+        known = {catalog.server, catalog.host} - {""} if catalog is not None and catalog.server != _NO_SERVER else set()
+        if catalog is not None and known and not known & {server, host}:
             raise OtherServer(
                 f"{host} answers now, and {catalog.host} was asked to store a batch. Each has its own rows: this waits "
                 "until that server is back at this endpoint"
             )
         return int(running) > 0
 
-    async def is_stored(self, part: Part) -> bool:
+    async def _is_stored(self, part: Part, host: str | None) -> bool:
         """Whether the rows are there. Raises what a query raises."""
         conditions = await asyncio.to_thread(lambda: list(_conditions(part)))
         if not conditions:
             return True  # all of them have expired
         asked = ", ".join(f"countIf({condition})" for condition in conditions)
         either = " OR ".join(conditions)
-        ((*found,),) = await self._query(part, f"SELECT {asked} FROM {part.target.name} WHERE {either}")  # noqa: S608
+        ((*found,),) = await self._query(host, f"SELECT {asked} FROM {part.target.name} WHERE {either}")  # noqa: S608
         return all(int(count) > 0 for count in found)
 
-    async def repair_trace_ids(self, part: Part) -> None:
+    async def _repair_trace_ids(self, part: Part) -> None:
         """Give the table of trace ids the times of these spans: what a view has not fed it is not fed by a retry.
 
         Readers take the least start and the greatest end, so what is there twice does no harm.
@@ -87,8 +104,8 @@ class Certainty:
             sql = f"INSERT INTO {part.target.trace_ids} (TraceId, Start, End) VALUES {rows}"  # noqa: S608
             await self._servers.ask(lambda client, sql=sql: client.execute(sql), part.host)  # type: ignore[misc]
 
-    async def _query(self, part: Part, sql: str) -> Sequence[Sequence[Any]]:
-        return await self._servers.ask(lambda client: client.query(sql), part.host)
+    async def _query(self, host: str | None, sql: str) -> Sequence[Sequence[Any]]:
+        return await self._servers.ask(lambda client: client.query(sql), host)
 
 
 def _rows(part: Part) -> list[tuple[Any, ...]]:

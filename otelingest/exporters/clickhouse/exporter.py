@@ -301,12 +301,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         assert self._certainty is not None
         delivery: Delivery = batch.prepared
         async with asyncio.timeout(max(self.timeout, _LOOK_SECONDS) if self.timeout else None):
-            if await self._certainty.still_runs(part, delivery.catalog, f"{batch.identity}-{part.key}-"):
-                raise UnclearError("an earlier attempt is still under way")
-            if not await self._certainty.is_stored(part):
-                return False
-            await self._certainty.repair_trace_ids(part)
-            return True
+            return await self._certainty.is_there(part, delivery.catalog, f"{batch.identity}-{part.key}-")
 
     async def _insert(self, batch: Batch, part: Part) -> Outcome:
         """One INSERT of one part, at the first server that can be reached."""

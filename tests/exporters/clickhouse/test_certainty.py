@@ -9,6 +9,7 @@ import pytest
 from otelingest.codec.types import ColumnData, Columns
 from otelingest.exporters.clickhouse import certainty
 from otelingest.exporters.clickhouse.delivery import Days, item_days, only
+from otelingest.exporters.sending import Batch
 from otelingest.pipeline.errors import Refused
 from otelingest.pipeline.payload import Payload, Signal
 from tests.exporters.clickhouse.fake import CUT, FakeClickHouse, error, exporting
@@ -179,3 +180,18 @@ def test_items_are_picked_by_kind_and_day():
     both = Payload.merge([spans(2, start=20_000 * DAY), spans(3, start=20_003 * DAY)])
     assert [day for _, day in item_days(both, "UTC")] == ["20000"] * 2 + ["20003"] * 3
     assert only(both, {"traces-20003"}, "UTC").items == 3
+
+
+async def test_of_several_servers_all_are_asked_for_what_an_earlier_process_had_begun(server):
+    other = await FakeClickHouse().start()
+    try:
+        other.has_rows = lambda table: True
+        endpoint = f"http://127.0.0.1:{server.port},127.0.0.1:{other.port}"
+        async with exporting(endpoint, TRACES, retry_on_failure=QUICK) as (exporter, _):
+            batch = Batch(spans(2), doubtful=True)
+            await exporter.prepare(batch)
+            await exporter.push(batch)
+        assert (server.inserts, other.inserts) == ([], [])
+        assert any("countIf" in sql for sql in server.statements)
+    finally:
+        await other.stop()
