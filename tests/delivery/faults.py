@@ -11,6 +11,9 @@ from tests.delivery.proxy import Mix
 from tests.delivery.world import World
 from tests.support.clickhouse import ask
 
+_SECONDS = 1.0
+"""That a statement may take: ClickHouse may be paused, and other faults are to come."""
+
 Act = Callable[[World, random.Random], None]
 
 
@@ -20,7 +23,8 @@ def _nothing(world: World, chance: random.Random) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """begin: what happens. end: how it ends, some seconds later. needs: `preload`, `disk`, `durable` or nothing."""
+    """begin: what happens. end: how it ends, some seconds later, and again when all is well. needs: `preload`, `disk`,
+    `durable` or nothing."""
 
     begin: Act
     end: Act = _nothing
@@ -79,7 +83,7 @@ def _each_table(*statements: str) -> Act:
             for table in ("otel_traces", "otel_logs", "otel_metrics_sum", "otel_metrics_gauge"):
                 for statement in statements:
                     with contextlib.suppress(AssertionError, OSError):
-                        ask(world.engine.url, statement.format(table=f"{database}.{table}"))
+                        ask(world.engine.url, statement.format(table=f"{database}.{table}"), timeout=_SECONDS)
 
     return act
 
@@ -89,7 +93,7 @@ def _each_table(*statements: str) -> Act:
 
 def _mixed(mix: Mix, questions: Mix | None = None) -> Act:
     def begin(world: World, chance: random.Random) -> None:
-        world.proxy.slow = chance.choice((0.3, 1.0, 6.0))
+        world.proxy.slow = chance.choice((0.3, 1.0, 7.0))
         harms = type(world.proxy).HARMS
         world.proxy.mix = {harm: share for harm, share in mix.items() if harm in harms}
         world.proxy.questions = {harm: share for harm, share in (questions or {}).items() if harm in harms}

@@ -16,7 +16,7 @@ from tests.delivery.world import Ground, World
 
 _DISK_SHARE = 0.25
 _RESTART_SHARE = 0.5
-_REQUESTS = 25
+_REQUESTS = 20
 """Of each client at most: without batches each is an INSERT or several, and all of them are waited for."""
 
 
@@ -56,7 +56,7 @@ class Schedule:
             durable=durable,
             own_batches=chance.random() < 0.3,
             queue_size=chance.choice((20, 1000, 1000)),
-            timeout=chance.choice(("3s", "10s")),
+            timeout=chance.choice(("5s", "15s")),
         )
         habits = tuple(_habit(chance, number) for number in range(chance.randint(3, 5)))
         seconds = chance.uniform(2.0, 5.0)
@@ -77,6 +77,8 @@ class Schedule:
             world.send(self.habits)
             self._play(world)
             world.mend()
+            for event in self.events:  # what could not end while other faults went on
+                FAULTS[event.fault].end(world, random.Random())
             world.finish()
             world.settle()
             if self.restart:

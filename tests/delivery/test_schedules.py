@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 
 import pytest
 
 from tests.delivery.clients import Habit
 from tests.delivery.collectors import Variant
+from tests.delivery.faults import FAULTS
 from tests.delivery.oracle import judge
 from tests.delivery.requests import Maker
 from tests.delivery.schedule import Schedule
@@ -25,11 +25,11 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
     made.engine.stop()
 
 
-DURABLE = "file_storage" in entry_points(group="otelingest.extensions").names
+SEEDS = (659, 1081, 1456, 1864, 1894, 2197, 2468, 2484, 2504, 2891)
+"""Every fault, both protocols, with and without batches: short schedules that have all of it between them."""
 
 
-@pytest.mark.skipif(not DURABLE, reason="there are no durable queues yet")
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_acknowledged_is_lost_or_doubled(ground: Ground, seed: int) -> None:
     schedule = Schedule.of(seed, preload=ground.library is not None, disks=ground.disks)
     verdict = schedule.run(ground)
@@ -67,6 +67,10 @@ def test_it_sees_what_is_there_twice_and_which_index_entry_is_missing(ground: Gr
         verdict = world.verdict()
         assert (verdict.lost, verdict.doubled) == (0, 1)
         assert verdict.untimed == sum(len(request.traces) for request in world.acknowledged)
+
+
+def test_the_schedules_have_every_fault_between_them() -> None:
+    assert {event.fault for seed in SEEDS for event in Schedule.of(seed).events} == FAULTS.keys()
 
 
 def test_one_seed_means_one_schedule() -> None:

@@ -12,10 +12,10 @@ from typing import Any
 _SETTINGS = "output_format_json_quote_64bit_integers=0, output_format_json_quote_denormals=1"
 
 
-def ask(url: str, sql: str) -> str:
+def ask(url: str, sql: str, *, timeout: float = 30) -> str:
     """The text of the answer. Raises AssertionError with ClickHouse's own words."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, data=sql.encode()), timeout=30) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, data=sql.encode()), timeout=timeout) as answer:
             text: str = answer.read().decode()
             return text
     except urllib.error.HTTPError as error:
