@@ -199,7 +199,7 @@ class OtlpTarget(Settings):
     """Where own metrics and traces are sent to."""
 
     protocol: str | None = None
-    """`grpc`, `http/protobuf` or `http/json`."""
+    """`grpc` or `http/protobuf`."""
     endpoint: str | None = None
     """A URL."""
     headers: Headers = Field(default_factory=dict)
@@ -219,9 +219,9 @@ class OtlpTarget(Settings):
     client_certificate: str | None = None
     """The own certificate."""
     temporality_preference: str | None = None
-    """`cumulative`, `delta` or `low_memory`."""
+    """How counters are told: `cumulative`; others are not supported yet."""
     default_histogram_aggregation: str | None = None
-    """The kind of histograms."""
+    """The kind of histograms: `explicit_bucket_histogram`; others are not supported yet."""
     tls: dict[str, Any] | None = None
     """The newer form of the certificates' keys."""
 
@@ -232,7 +232,7 @@ class PushExporter(Settings):
     otlp: OtlpTarget | None = None
     """OTLP."""
     console: dict[str, Any] | None = None
-    """The standard output."""
+    """The standard output: not supported yet."""
 
 
 class PeriodicReader(Settings):
@@ -241,9 +241,9 @@ class PeriodicReader(Settings):
     exporter: PushExporter = Field(default_factory=PushExporter)
     """What the metrics are sent with."""
     interval: int | None = None
-    """Milliseconds between two sendings."""
+    """Milliseconds between two sendings; unset: 60,000."""
     timeout: int | None = None
-    """Milliseconds that one may take."""
+    """Milliseconds that one may take; unset: 30,000."""
 
 
 class MetricReader(Settings):
@@ -252,7 +252,7 @@ class MetricReader(Settings):
     pull: PullReader | None = None
     """Others ask for them."""
     periodic: PeriodicReader | None = None
-    """They are sent: not supported yet."""
+    """They are sent."""
 
     @property
     def is_empty(self) -> bool:

@@ -1,16 +1,18 @@
-"""Serves the collector's own metrics, as `service.telemetry.metrics` asks for them."""
+"""Serves and sends the collector's own metrics, as `service.telemetry.metrics` asks for them."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from otelingest.config.service import MetricReader, MetricsSettings, PrometheusReader
+from otelingest.config.service import MetricReader, MetricsSettings, PeriodicReader, PrometheusReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Level, Totals
 from otelingest.telemetry import process
 from otelingest.telemetry.exposition import CONTENT_TYPE, Exposition
+from otelingest.telemetry.push import Push, check_push, encode
 
 if TYPE_CHECKING:
     from otelingest.net.http import Request, Response
@@ -33,8 +35,14 @@ def check_metrics(settings: MetricsSettings) -> None:
 def _check(reader: MetricReader) -> None:
     if reader.is_empty:
         raise ConfigError(f"{_FAILED}no valid metric reader")
+    if reader.pull is not None and reader.periodic is not None:
+        raise ConfigError(f"{_FAILED}must not specify multiple metric reader type")
     if reader.periodic is not None:
-        raise ConfigError(f"{_FAILED}sending the collector's own metrics (`periodic`) is not supported yet; use `pull`")
+        try:
+            check_push(reader.periodic)
+        except ConfigError as error:
+            raise ConfigError(f"{_FAILED}{error}") from None
+        return
     prometheus = _prometheus(reader)
     if prometheus.host is None:
         raise ConfigError(f"{_FAILED}host must be specified")
@@ -49,7 +57,7 @@ def _prometheus(reader: MetricReader) -> PrometheusReader:
 
 
 class Metrics:
-    """One endpoint for each reader.
+    """An endpoint for each reader that pulls, a sender for each that is periodic.
 
     totals: what the components have measured.
     resource: attributes of this process.
@@ -62,13 +70,16 @@ class Metrics:
         self._level = Level.NONE
         self.servers: dict[tuple[str, int], HttpServer] = {}
         self._expositions: dict[tuple[str, int], Exposition] = {}
+        self._pushes: list[tuple[PeriodicReader, Push]] = []
+        self._since = time.time_ns()
 
     async def apply(self, settings: MetricsSettings) -> None:
         """Serve by these settings from now on. Endpoints that are served already stay open. Raises ConfigError."""
         check_metrics(settings)
         level = Level[settings.level.upper()]
-        readers = [_prometheus(reader) for reader in settings.readers] if level else []
-        if not readers:
+        readers = [_prometheus(reader) for reader in settings.readers if reader.pull is not None] if level else []
+        periodic = [reader.periodic for reader in settings.readers if reader.periodic is not None] if level else []
+        if not readers and not periodic:
             self._log.info("Internal metrics telemetry disabled")
         wanted = [(str(reader.host), int(reader.port or 0)) for reader in readers]
         for address in [address for address in self.servers if address not in wanted]:
@@ -79,9 +90,37 @@ class Metrics:
                 await self._open(address)  # the second of two equal ones finds the port taken, and says so
             self._expositions[address] = Exposition(reader, self._resource)
         self._level = level
+        await self._push(periodic)
+
+    async def _push(self, readers: list[PeriodicReader]) -> None:
+        """Send to these from now on. What is sent to already goes on."""
+        for old, push in [entry for entry in self._pushes if entry[0] not in readers]:
+            self._pushes.remove((old, push))
+            await push.stop()
+        known = [reader for reader, _ in self._pushes]
+        for reader in readers:
+            if reader in known:
+                known.remove(reader)
+                continue
+            push = Push(reader, self._encode, self._log)
+            try:
+                await push.start()
+            except ConfigError as error:
+                raise ConfigError(f"{_FAILED}{error}") from error
+            self._pushes.append((reader, push))
+
+    def _collect(self) -> Totals:
+        totals = self._totals()
+        totals.add(process.samples())
+        return totals
+
+    def _encode(self) -> bytes:
+        return encode(self._collect(), self._level, self._resource, self._since)
 
     async def stop(self) -> None:
-        """Close all endpoints, at once: what they tell changes no more."""
+        """Send for the last time, and close all endpoints at once: what they tell changes no more."""
+        await asyncio.gather(*(push.stop() for _, push in self._pushes))
+        self._pushes.clear()
         for address in list(self.servers):
             await self._close(address, asyncio.get_running_loop().time() + 0.2)
 
@@ -106,9 +145,7 @@ class Metrics:
 
         if path_of(request) != PATH:
             return NOT_FOUND
-        totals = self._totals()
-        totals.add(process.samples())
-        return Response(200, CONTENT_TYPE, self._expositions[address].render(totals, self._level))
+        return Response(200, CONTENT_TYPE, self._expositions[address].render(self._collect(), self._level))
 
     async def _close(self, address: tuple[str, int], deadline: float | None) -> None:
         self._expositions.pop(address, None)

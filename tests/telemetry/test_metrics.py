@@ -195,7 +195,12 @@ def test_an_instrument_is_shown_from_its_level_on() -> None:
         ({}, "no valid metric reader"),
         ({"pull": {"exporter": {"prometheus": {"port": 1}}}}, "host must be specified"),
         ({"pull": {"exporter": {"prometheus": {"host": "h"}}}}, "port must be specified"),
-        ({"periodic": {"exporter": {"otlp": {"endpoint": "http://h"}}}}, "not supported yet"),
+        ({"periodic": {"exporter": {"otlp": {"endpoint": "http://h"}}}}, "no valid metric exporter"),
+        ({"periodic": {"exporter": {"otlp": {"protocol": "http/json"}}}}, 'unsupported protocol "http/json"'),
+        ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "compression": "br"}}}}, 'compression "br"'),
+        ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "endpoint": "h:4317"}}}}, "is not a URL"),
+        ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "temporality_preference": "delta"}}}}, "delta is not"),
+        ({"periodic": {"exporter": {"console": {}}}}, "not supported yet"),
     ],
 )
 def test_a_reader_that_leads_nowhere_is_refused(reader: dict[str, object], message: str) -> None:
