@@ -23,6 +23,11 @@ class Match:
         self._groups = groups
         self.start, self.end = match.span()
 
+    def span(self, group: int) -> tuple[int, int]:
+        """Where a group stands, in bytes; (-1, -1) for one that took no part."""
+        start, end = self._match.span(group)
+        return start, end
+
     def group(self, group: int | str) -> str:
         """What a group caught, by number or name; "" for one that took no part, or that there is not."""
         number = self._groups.get(group, -1) if isinstance(group, str) else group

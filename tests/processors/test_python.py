@@ -317,7 +317,7 @@ LOOPS = "def process(span):\n    while span.name == 's1':\n        pass\n"
 async def test_an_endless_loop_is_interrupted_and_what_comes_after_it_goes_on(
     bench: Bench, on_error: str, left: int | None
 ) -> None:
-    processor = bench.make(LOOPS, timeout="200ms", on_error=on_error)
+    processor = bench.make(LOOPS, timeout="500ms", on_error=on_error)
     await processor.start(FakeHost())
     try:
         if left is None:
@@ -327,7 +327,7 @@ async def test_an_endless_loop_is_interrupted_and_what_comes_after_it_goes_on(
             await processor.consume(spans(3))
             assert sum(bench.sink.sizes) == left
         ((_, _, fields),) = bench.log.lines
-        assert "interrupted, as it took longer than 200ms" in fields["error"]
+        assert "interrupted, as it took longer than 500ms" in fields["error"]
         assert str(bench.file) in fields["error"]
         bench.sink.payloads.clear()
         await processor.consume(spans(1))
@@ -347,33 +347,38 @@ def process(span):
             pass
 """
     with pytest.raises(Refused):
-        await bench.run(source, spans(1), timeout="100ms")
+        await bench.run(source, spans(1), timeout="500ms")
 
 
 async def test_a_call_that_never_comes_back_keeps_its_thread_and_nothing_else(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "GRACE", 0.1)
+    monkeypatch.setattr(worker, "GRACE", 0.2)
     monkeypatch.setattr(worker, "MOST_STUCK", 2)
     source = """
 import time
 def process(span):
     if span.name == "s0":
-        time.sleep(1.5)
+        time.sleep(2.5)
 """
-    processor = bench.make(source, timeout="50ms")
+    processor = bench.make(source, timeout="300ms")
     await processor.start(FakeHost())
     waiting = [asyncio.create_task(processor.consume(spans(1, start=number))) for number in (0, 1, 0, 1)]
     outcomes = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Refused, type(None), Refused, Refused]
     assert "calls before have not come back" in bench.log.lines[-1][2]["error"]
-    await asyncio.sleep(1.5)
-    await processor.consume(spans(1, start=1))
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await processor.consume(spans(1, start=1))
+                break
+            except Refused:
+                await asyncio.sleep(0.1)
     await processor.stop()
 
 
 async def test_others_are_served_while_it_works(bench: Bench) -> None:
-    processor = bench.make("import time\ndef process(span): time.sleep(0.3)\n")
+    processor = bench.make("import time\ndef process(span): time.sleep(1)\n")
     await processor.start(FakeHost())
     working = asyncio.create_task(processor.consume(spans(1)))
     longest = 0.0
@@ -382,7 +387,7 @@ async def test_others_are_served_while_it_works(bench: Bench) -> None:
         await asyncio.sleep(0.01)
         longest = max(longest, time.monotonic() - began)
     await processor.stop()
-    assert longest < 0.2
+    assert longest < 0.8
 
 
 async def test_it_is_never_called_twice_at_once(bench: Bench) -> None:
@@ -426,7 +431,7 @@ def process(span):
 )
 def test_a_file_that_cannot_be_used_is_told_with_its_line(bench: Bench, source: str, complaint: str) -> None:
     with pytest.raises(ConfigError, match=complaint):
-        bench.make(source, timeout="300ms")
+        bench.make(source, **({"timeout": "300ms"} if source.startswith("while") else {}))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from otelingest.processors.memory_limiter import MemoryLimiterProcessor
 from otelingest.processors.probabilistic_sampler import ProbabilisticSamplerProcessor
 from otelingest.processors.redaction import RedactionProcessor
 from otelingest.processors.resource import ResourceProcessor
+from otelingest.processors.span import SpanProcessor
 from tests.processors.support import FakeHost, Sink, comparable, make_env, make_settings, message
 
 DATA = Path(__file__).parent.parent / "data" / "processors"
@@ -34,6 +35,7 @@ PROCESSORS: dict[str, type[Processor[Any]]] = {
     "probabilistic_sampler": ProbabilisticSamplerProcessor,
     "redaction": RedactionProcessor,
     "resource": ResourceProcessor,
+    "span": SpanProcessor,
 }
 LONGEST_WAIT = 0.5
 """Seconds. The recording waited longer than the timers need."""
@@ -46,7 +48,7 @@ def load(name: str) -> list[Any]:
 
 CASES = [
     case
-    for name in ("attributes_resource", "batch_memory_limiter", "sampling_grouping", "redaction")
+    for name in ("attributes_resource", "batch_memory_limiter", "sampling_grouping", "redaction", "span")
     for case in load(f"{name}.jsonl")
 ]
 

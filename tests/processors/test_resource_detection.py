@@ -452,7 +452,7 @@ async def test_one_that_fails_to_the_end_keeps_the_collector_from_starting(monke
     with pytest.raises(ConfigError) as caught:
         await detected(raw)
     assert str(caught.value) == 'invalid resource format, invalid text: "c"\ncontext deadline exceeded'
-    assert 0.2 < time.monotonic() - began < 2
+    assert 0.2 < time.monotonic() - began < 5
 
 
 async def test_one_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,7 +467,7 @@ async def test_one_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(ConfigError, match="context deadline exceeded"):
         await detected({"detectors": ["heroku"], "timeout": "100ms", "retry": {"enabled": False}})
     end.set()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 async def test_a_refresh_takes_what_is_new_and_keeps_what_it_has_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
