@@ -154,7 +154,7 @@ def _pairs(text: str) -> Iterator[tuple[str, str | None]]:
 
 def _exemplar(labels: str, value: str, time: str | None) -> Exemplar:
     pairs = tuple(sorted((key, text or "") for key, text in _pairs(labels[1:-1])))
-    return Exemplar(pairs, _number(value), 0 if time is None else int(_number(time) * 1000) * 10**6)
+    return Exemplar(pairs, _number(value), 0 if time is None else _time(time, True) * 10**6)
 
 
 def _number(text: str) -> float:

@@ -118,7 +118,7 @@ def _metric(name: str, series: Series, points: dict[Labels, _Point]) -> Any:
     for attributes, point in points.items():
         if needed not in point.values:
             continue
-        made = content.data_points.add(time_unix_nano=point.time * 10**6)
+        made = content.data_points.add(time_unix_nano=_in_range(point.time * 10**6))
         if point.created and series.data != "gauge":
             made.start_time_unix_nano = _nanoseconds(point.created)
         if point.stale:
@@ -170,7 +170,7 @@ _FILL: dict[str, tuple[Callable[[Any, _Point], None], str]] = {
 
 
 def _fill_exemplar(made: Any, exemplar: Exemplar) -> None:
-    made.time_unix_nano = max(0, exemplar.time)
+    made.time_unix_nano = _in_range(exemplar.time)
     made.as_double = exemplar.value
     for key, text in exemplar.labels:
         identifier = _identifier(text, _IDS.get(key.lower(), 0))
@@ -202,6 +202,10 @@ def _fill_scope(made: Any, scope: Scope) -> None:
 def _fill(attributes: Any, pairs: Any) -> None:
     for key, text in pairs:
         attributes.add(key=key).value.string_value = text
+
+
+def _in_range(nanoseconds: int) -> int:
+    return min(max(0, nanoseconds), _LARGEST)
 
 
 def _count(value: float | None) -> int:

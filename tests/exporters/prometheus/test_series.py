@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from otelingest.prometheus.families import NativeHistogram
+from otelingest.prometheus.protobuf import write_protobuf
+from tests.codec.random_requests import requests
 from tests.exporters.prometheus.support import (
     CUMULATIVE,
     DELTA,
@@ -290,3 +293,13 @@ def test_what_cannot_be_named_is_said() -> None:
     assert exporter.lines() == ["fine 1"]
     assert 'normalization for metric "___" resulted in empty name' in exporter.log[0]
     assert 'label name "____" resulted in invalid name' in exporter.log[1]
+
+
+@given(requests("metrics"))
+@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_no_request_does_harm(found: tuple[str, object]) -> None:
+    exporter = Exporter(send_timestamps=True)
+    exporter.add(found[1], found[1])
+    exporter.lines()
+    exporter.openmetrics()
+    write_protobuf(exporter.families())
