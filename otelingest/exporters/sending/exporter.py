@@ -299,7 +299,8 @@ class SendingExporter(Exporter[S]):
             raise Divisible("it was sent in halves before")
         backoff = Backoff(self.settings.retry_on_failure, loop.time())
         while True:
-            last = self._stopping.is_set() and self._time_left() is None
+            # What is safe on disk gets one more attempt before the end, and no more: the next process goes on with it.
+            last = self._stopping.is_set() and (self._storage is not None or self._time_left() is None)
             error = await self._attempt(batch)
             if not isinstance(error, Exception):
                 return error

@@ -126,6 +126,17 @@ async def test_a_successor_in_the_same_process_goes_on_with_what_is_left(machine
     await until(lambda: items(second) == 7)
 
 
+async def test_a_far_end_that_is_away_does_not_hold_up_the_end(machine):
+    ex = durable()
+    ex.far_end = away
+    await machine.start(ex)
+    await ex.consume(payload(1))
+    await until(lambda: ex.attempts)
+    began = asyncio.get_running_loop().time()
+    await machine.stop(within=30)
+    assert asyncio.get_running_loop().time() - began < 10
+
+
 async def test_a_large_entry_in_several_batches_is_done_piece_by_piece(machine):
     ex = durable(batch={"min_size": 4, "max_size": 4, "flush_timeout": "10ms"}, num_consumers=1)
     sent = []
