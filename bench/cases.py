@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.statements import AGENTOPS, ORDINARY
+
 Protocol = Literal["http", "grpc"]
 Encoding = Literal["protobuf", "json"]
 Exporter = Literal["clickhouse", "nop"]
@@ -27,6 +29,7 @@ class Case:
 
     spans: sent in a measured run, in whole requests.
     batch_seconds: how long the collector waits for a batch of `batch` spans to become full.
+    statements: of a `transform` processor; without any, there is none.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Case:
     connections: int = 4
     batch: int = 10_000
     batch_seconds: float = 0.2
+    statements: tuple[str, ...] = ()
 
     @property
     def requests(self) -> int:
@@ -72,6 +76,25 @@ SERIES: Mapping[str, tuple[Case, ...]] = {
         # The largest needs the time to become full, and the others the same, to be compared with it.
         replace(TABLE[0], name=f"batch-{n}", title=f"{n:,} spans a batch", batch=n, batch_seconds=3.0)
         for n in (1_000, 3_000, 10_000, 30_000, 100_000)
+    ),
+    "ottl": (
+        replace(TABLE[2], name="without", title="no statements → nowhere", spans=1_000_000),
+        replace(TABLE[2], name="ordinary", title="ten statements → nowhere", spans=500_000, statements=ORDINARY),
+        # The Go collector does some hundred spans a second of these: small requests are answered in time.
+        replace(
+            TABLE[2],
+            name="prices",
+            title=f"{len(AGENTOPS):,} statements → nowhere",
+            shape=Shape(spans=32),
+            spans=50_000,
+            statements=AGENTOPS,
+        ),
+        replace(
+            TABLE[2],
+            name="resource",
+            title="one of the resource → nowhere",
+            statements=('set(resource.attributes["environment"], "production")',),
+        ),
     ),
     "memory": (replace(TABLE[3], name="memory", title="small spans → ClickHouse", spans=20_000_000),),
 }

@@ -108,7 +108,8 @@ def _order(contenders: Sequence[Contender], cases: Sequence[Case], repeat: int) 
     for case in cases:
         for _ in range(repeat):
             for contender in contenders:
-                yield contender, case
+                if contender.transforms or not case.statements:
+                    yield contender, case
 
 
 def _print(report: Report, cases: Sequence[Case], args: argparse.Namespace, sizes: Sequence[str]) -> None:

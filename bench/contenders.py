@@ -34,6 +34,7 @@ class Contender:
     """A collector that is there.
 
     needs_tables: whether it expects the tables to be there, instead of creating them. binary: of a peer.
+    transforms: whether it can run OTTL statements.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Contender:
     command: Callable[[Case, Place], Sequence[str]]
     needs_tables: bool = False
     binary: Path = Path(sys.executable)
+    transforms: bool = True
 
 
 def ourselves() -> Contender:
@@ -87,7 +89,7 @@ def rotel(path: Path | None) -> Contender | None:
             options |= {"exporter": "clickhouse", "clickhouse-exporter-endpoint": place.clickhouse}
         return [str(binary), "start", *(part for name, value in options.items() for part in (f"--{name}", value))]
 
-    return Contender("rotel", f"Rotel {_version(binary)}", command, needs_tables=True, binary=binary)
+    return Contender("rotel", f"Rotel {_version(binary)}", command, needs_tables=True, binary=binary, transforms=False)
 
 
 PEERS: dict[str, Callable[[Path | None], Contender | None]] = {"go": go_collector, "rotel": rotel}
@@ -124,6 +126,9 @@ def _configuration(case: Case, place: Place) -> Path:
     if case.exporter == "clickhouse":
         # On a busy machine the façade may be slow. An insert that is given up and sent again would be measured twice.
         exporter = {"endpoint": place.clickhouse, "database": "otel", "timeout": "60s"}
+    batch = {"batch": {"send_batch_size": case.batch, "timeout": f"{round(case.batch_seconds * 1000)}ms"}}
+    transform = {"transform": {"trace_statements": list(case.statements)}} if case.statements else {}
+    processors = {**transform, **batch}
     tree = {
         "receivers": {
             "otlp": {
@@ -133,11 +138,13 @@ def _configuration(case: Case, place: Place) -> Path:
                 }
             }
         },
-        "processors": {"batch": {"send_batch_size": case.batch, "timeout": f"{round(case.batch_seconds * 1000)}ms"}},
+        "processors": processors,
         "exporters": {case.exporter: exporter},
         "service": {
             "telemetry": {"metrics": {"level": "none"}},
-            "pipelines": {"traces": {"receivers": ["otlp"], "processors": ["batch"], "exporters": [case.exporter]}},
+            "pipelines": {
+                "traces": {"receivers": ["otlp"], "processors": list(processors), "exporters": [case.exporter]}
+            },
         },
     }
     path = place.folder / "config.yaml"

@@ -92,12 +92,12 @@ def attributes_of(shape: Shape) -> int:
 def _padding(shape: Shape) -> int:
     if not shape.span_bytes:
         return 0
-    bare = len(_message(Shape(64, shape.attributes), 0, random.Random(0)).SerializeToString()) / 64
+    bare = len(message_of(Shape(64, shape.attributes), 0, random.Random(0)).SerializeToString()) / 64
     return max(0, round(shape.span_bytes - bare - _PADDING_OVERHEAD))
 
 
 def _request(shape: Shape, padding: int, rng: random.Random) -> bytes:
-    message = _message(shape, padding, rng)
+    message = message_of(shape, padding, rng)
     if shape.encoding == "protobuf":
         data: bytes = message.SerializeToString()
         return data
@@ -111,7 +111,7 @@ def _request(shape: Shape, padding: int, rng: random.Random) -> bytes:
     return json.dumps(tree, separators=(",", ":")).encode()
 
 
-def _message(shape: Shape, padding: int, rng: random.Random) -> Any:
+def message_of(shape: Shape, padding: int, rng: random.Random) -> Any:
     message = ExportTraceServiceRequest()
     group = message.resource_spans.add()
     group.resource.attributes.extend(_attribute(key, value) for key, value in _RESOURCE.items())

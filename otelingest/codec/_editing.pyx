@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 from libcpp.string cimport string
 
-from otelingest.codec.any_values import DEEPEST, KIND_NAMES, Unstorable, check_storable, too_deep
+from otelingest.codec.any_values import DEEPEST, KIND_NAMES, Unstorable, check_size, check_storable, too_deep
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* size) except NULL
@@ -220,6 +220,7 @@ cdef class Attributes(_View):
         elif value is None:
             record.set_nothing(place)
         elif kind is list or kind is dict:
+            check_size(value)
             error = _append_value(made, value, DEEPEST)
             read_plain_value(_slice(made), encoded, False)
             data.data, data.size = encoded.data, encoded.number
@@ -276,6 +277,7 @@ cdef class Attributes(_View):
         cdef Record* record = self.record()
         cdef size_t place
         check_storable(value)
+        check_size(value)
         for place in range(record.places()):
             record.remove(place)
         for key, item in value.items():
@@ -333,6 +335,7 @@ cdef class Body(_View):
     def set(self, value):
         cdef Value old
         cdef string made
+        check_size(value)
         error = _append_value(made, value, DEEPEST)
         if isinstance(error, Unstorable) and error.value is value:
             read_plain_value(self.record().bytes(_BODY), old, False)

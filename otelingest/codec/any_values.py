@@ -14,6 +14,11 @@ from otelingest.codec.values import TYPE_NAMES, type_name
 DEEPEST = 24
 """Levels of maps and lists in a value. Protobuf's readers refuse more than 100 levels, and one of these takes three."""
 
+LARGEST = 1 << 26
+"""Bytes of a map or list that is made, about, and characters of a text: statements can double one again and again."""
+_NODE = 16
+"""Bytes that each value in one counts for, beside what is written in it."""
+
 _FIELDS = (
     None,
     "string_value",
@@ -59,6 +64,27 @@ def kind_name(value: Any) -> str:
 
 def too_deep() -> ValueError:
     return ValueError(f"a value is nested deeper than {DEEPEST} levels")
+
+
+def too_large() -> ValueError:
+    return ValueError(f"a list or map is larger than {LARGEST >> 20} MiB")
+
+
+def check_size(value: Any) -> None:
+    """Raises ValueError for a map or list that is larger than LARGEST. Parts that it has several times all count."""
+    stack, size = [value], 0
+    while stack:
+        current = stack.pop()
+        size += _NODE
+        if type(current) is list:
+            stack.extend(current)
+        elif type(current) is dict:
+            size += sum(map(len, current))
+            stack.extend(current.values())
+        elif type(current) is str or type(current) is bytes:
+            size += len(current)
+        if size + _NODE * len(stack) > LARGEST:
+            raise too_large()
 
 
 # ---- reading

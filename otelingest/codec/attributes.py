@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otelingest.codec.any_values import READ, check_storable, entries_to_map, fill, map_to_entries, read
+from otelingest.codec.any_values import READ, check_size, check_storable, entries_to_map, fill, map_to_entries, read
 from otelingest.codec.values import value_text
 
 _SCALARS: dict[type, str] = {
@@ -86,6 +86,7 @@ class Attributes:
         field = _SCALARS.get(type(value))
         if field is None:
             self._values.pop(key, None)
+            check_size(value)
             fill(entry.value, value)
         else:
             setattr(entry.value, field, value)
@@ -126,6 +127,7 @@ class Attributes:
     def replace(self, value: dict[str, Any]) -> None:
         """Hold these and no others. Raises ValueError for what no attribute can hold."""
         check_storable(value)
+        check_size(value)
         self._find()
         del self._entries[:]
         self.bind(self._owner)
@@ -205,4 +207,5 @@ class Body:
 
     def set(self, value: Any) -> None:
         """Raises ValueError for what no `AnyValue` can hold; the body stays then, or is what could be written of it."""
+        check_size(value)
         fill(self._owner.body, value)

@@ -101,17 +101,23 @@ class Pattern:
             before = match.end
             yield match
 
-    def replaced(self, text: str, expand: Callable[[Match], str]) -> str:
-        """The text with every match replaced by what `expand` says; the very same object where nothing matches."""
+    def replaced(self, text: str, expand: Callable[[Match], str], longest: int) -> str:
+        """The text with every match replaced by what `expand` says; the very same object where nothing matches.
+
+        Raises ValueError for a result of more bytes than `longest`.
+        """
         if self.known.get(text) is False:
             return text
         data = text.encode("utf-8", "replace")
         parts: list[bytes] = []
-        kept = 0
+        kept = size = 0
         for match in self.all_matches(data):
-            parts.append(data[kept : match.start])
-            parts.append(expand(match).encode("utf-8", "replace"))
+            new = expand(match).encode("utf-8", "replace")
+            parts += (data[kept : match.start], new)
+            size += match.start - kept + len(new)
             kept = match.end
+            if size + len(data) - kept > longest:
+                raise ValueError(f"a text is longer than {longest >> 20} MiB")
         if not parts:
             self._remember(text, False)
             return text

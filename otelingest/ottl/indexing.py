@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.proto.common.v1.common_pb2 import KeyValueList
 
-from otelingest.codec.any_values import Unstorable, kind_name, map_to_entries, storable
+from otelingest.codec.any_values import Unstorable, check_size, kind_name, map_to_entries, storable
 from otelingest.codec.attributes import Attributes
 from otelingest.codec.editing import AttributesOf
 from otelingest.ottl.errors import OttlError
@@ -155,6 +155,7 @@ def descend(value: Any, keys: list[Any]) -> Any:
 def rebuilt(value: Any, keys: list[Any], new: Any) -> Any:
     """A copy of a value in which something, however deep, is another. What is missing is made. Raises OttlError."""
     made = _with_below(value, keys, new)
+    check_size(made)
     check_storable_deeply(made)
     return made
 

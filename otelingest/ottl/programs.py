@@ -11,6 +11,7 @@ from otelingest.codec.editing import Editor
 from otelingest.config.types import go_quote
 from otelingest.ottl.compiler import Compiler
 from otelingest.ottl.contexts import BY_SIGNAL, CONTEXTS, Context
+from otelingest.ottl.dispatch import Step, Table, tables
 from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.expressions import Test
 from otelingest.ottl.folding import fold
@@ -22,7 +23,6 @@ from otelingest.ottl.tree import Condition, Literal, Path, Statement, walk
 from otelingest.ottl.values import in_words
 from otelingest.ottl.walking import visitor
 
-Step = Callable[[Item], None]
 OnError = Callable[[str, str, str], None]
 """Called with what failed (`failed to execute statement`), its text and why. It may raise."""
 
@@ -39,14 +39,14 @@ class Program:
     """A group of statements, in one context.
 
     conditions: the statements run for items for which one of these holds, or for all where there is none.
-    steps: what is run, with its text. cache: what the cache holds before the first step.
+    steps: what is run, with its text, or tables of that. cache: what the cache holds before the first step.
     only_resources: whether nothing but resources is read or written, so that nothing else need be decoded.
     messages: whether the items have to be protobuf's own messages.
     """
 
     context: Context
     conditions: Sequence[tuple[Test, str]]
-    steps: Sequence[tuple[Step, str]]
+    steps: Sequence[tuple[Step, str] | Table]
     cache: dict[str, Any]
     only_resources: bool
     messages: bool
@@ -57,7 +57,8 @@ class Program:
 
     def for_item(self, on_error: OnError) -> Step:
         """What runs the statements for one item. An error in a statement ends that statement."""
-        cache, steps, wanted = self.cache, self.steps, self._wanted if self.conditions else None
+        cache, wanted = self.cache, self._wanted if self.conditions else None
+        steps = [(_looked_up(step, on_error), "") if isinstance(step, Table) else step for step in self.steps]
 
         def run(item: Item) -> None:
             item.cache = cache
@@ -150,13 +151,26 @@ def _compiled(context: str, trees: list[Statement], tests: list[Condition], *, p
     cache, left, known = fold(compiler, trees, tests)
     if known:
         compiler.cache = cache
-    steps = [(step, tree.text) for tree in left if (step := _step(compiler, tree)) is not None]
+    steps = tables(compiler, left, lambda tree: _step(compiler, tree))
     only_resources = _only_resources(found, [*trees, *tests])
     return Program(found, compiled_tests, steps, cache, only_resources, _needs_messages(compiler))
 
 
 def _needs_messages(compiler: Compiler) -> bool:
     return compiler.messages or compiler.context.name in _OF_MESSAGES
+
+
+def _looked_up(table: Table, on_error: OnError) -> Step:
+    """What runs the steps of a table. An error in one ends that one."""
+
+    def run(item: Item) -> None:
+        for step, text in table.of(item):
+            try:
+                step(item)
+            except Exception as error:
+                on_error(FAILED_STATEMENT, text, in_words(error))
+
+    return run
 
 
 def _test(compiler: Compiler, tree: Condition) -> Test:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
-from otelingest.codec.any_values import DEEPEST, Unstorable, storable, too_deep
+from otelingest.codec.any_values import DEEPEST, LARGEST, Unstorable, check_size, storable, too_deep
 from otelingest.codec.values import (
     NoJson,
     base64_text,
@@ -150,10 +150,18 @@ def text_of(value: Any) -> str | None:
         return double_text(value)
     if isinstance(value, Opaque):
         raise OttlError(f"unsupported type: {value.go_type}")
+    check_size(value)
     try:
         return json_text(value)
     except NoJson:
         raise OttlError("json: unsupported value: NaN or an infinity") from None
+
+
+def bounded(text: str) -> str:
+    """A text that was put together of others. Raises OttlError for one that statements have let grow too much."""
+    if len(text) > LARGEST:
+        raise OttlError(f"a text is longer than {LARGEST >> 20} MiB")
+    return text
 
 
 def attribute_text(value: Any) -> str:

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from google.protobuf.message import DecodeError
 
+from otelingest.codec.wire import length_delimited
 from otelingest.pipeline.errors import ConfigError, Rejected
 from otelingest.pipeline.payload import Payload, Signal
 from otelingest.processors.transform import TransformProcessor
@@ -17,18 +19,20 @@ def processor(raw: dict[str, Any], sink: Sink, signal: Signal = Signal.TRACES, l
     return TransformProcessor(make_settings(TransformProcessor, raw), make_env("transform", signal, log), sink)
 
 
-async def test_statements_about_resources_alone_decode_no_span(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_statements_about_resources_alone_decode_no_span() -> None:
+    """What stands for a span here is nothing that anyone could decode."""
     sink = Sink()
     statements = ['set(resource.attributes["team"], "ml")', 'delete_key(resource.attributes, "service.name")']
-    made = processor({"trace_statements": statements}, sink)
-    payload = spans(3)
-    with monkeypatch.context() as patch:
-        patch.setattr(Payload, "message", lambda self: pytest.fail("the request was decoded"))
-        await made.consume(payload)
+    name = length_delimited(1, length_delimited(1, b"service.name") + length_delimited(2, length_delimited(1, b"svc")))
+    team = length_delimited(1, length_delimited(1, b"team") + length_delimited(2, length_delimited(1, b"ml")))
+    undecodable = length_delimited(2, length_delimited(2, b"\xff\xff\xff"))
+    payload = Payload(Signal.TRACES, (length_delimited(1, length_delimited(1, name) + undecodable),), 3)
+    with pytest.raises(DecodeError):
+        payload.message()
+    await processor({"trace_statements": statements}, sink).consume(payload)
     (after,) = sink.payloads
     assert after.items == 3
-    assert [entry.key for entry in after.message().resource_spans[0].resource.attributes] == ["team"]
-    assert span_names(after) == span_names(payload)
+    assert after.chunks == (length_delimited(1, length_delimited(1, team) + undecodable),)
 
 
 async def test_a_schema_url_is_beside_the_resource_and_is_changed_too() -> None:

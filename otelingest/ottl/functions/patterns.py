@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from otelingest.codec.any_values import LARGEST
 from otelingest.codec.editing import AttributesOf
 from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.expressions import Accessor, Expression
@@ -51,9 +52,11 @@ def _by_pattern(
     pattern_for = pattern_of(name, pattern)
     if replacement.constant:
         expand = with_function(expansion(replacement.value), function, form)
-        return lambda item, text: pattern_for(item).replaced(text, expand)
+        return lambda item, text: pattern_for(item).replaced(text, expand, LARGEST)
     template = replacement.get
-    return lambda item, text: pattern_for(item).replaced(text, with_function(expansion(template(item)), function, form))
+    return lambda item, text: pattern_for(item).replaced(
+        text, with_function(expansion(template(item)), function, form), LARGEST
+    )
 
 
 def _by_glob(pattern: Expression, replacement: Expression, function: Converter, form: str | None) -> Change:

@@ -18,6 +18,7 @@ from otelingest.ottl.functions.kinds import (
 from otelingest.ottl.functions.printing import sprintf
 from otelingest.ottl.functions.registry import building, converter
 from otelingest.ottl.item import Item
+from otelingest.ottl.values import bounded
 
 _CONTINUATION = 0xC0
 _CONTINUES = 0x80
@@ -35,7 +36,7 @@ def cut(data: bytes, start: int, end: int, *, safe: bool) -> str:
 
 @converter("Concat", ("vals", TEXTS_OF_ANY), ("delimiter", STRING))
 def _concat(texts: list[str | None], delimiter: str) -> str:
-    return delimiter.join(["<nil>" if text is None else text for text in texts])
+    return bounded(delimiter.join(["<nil>" if text is None else text for text in texts]))
 
 
 @converter("Substring", ("target", STRING), ("start", INT), ("length", INT), ("utf8_safe", WRITTEN_BOOL, False))
