@@ -182,14 +182,27 @@ class Exporter(Component[S]):
         raise NotImplementedError
 
 
+class Ways(dict[Signal, Consumer]):
+    """Where what a connector hands on goes: by signal, to all pipelines of it that the connector begins.
+
+    pipelines: the same pipelines one by one, by id, for a connector that `picks` among them.
+    """
+
+    def __init__(self, signals: Mapping[Signal, Consumer], pipelines: Mapping[str, Consumer] | None = None) -> None:
+        super().__init__(signals)
+        self.pipelines = pipelines or {}
+
+
 class Connector(Component[S]):
     """Ends some pipelines and begins others: an exporter on one side, a receiver on the other.
 
     routes: the pairs of signals (what comes in, what goes out) that it can serve.
+    picks: whether it chooses among the pipelines that it begins. It is then made anew when these are others.
     `next[signal]` is where what it makes of that signal goes.
     """
 
     routes: ClassVar[frozenset[tuple[Signal, Signal]]] = frozenset((signal, signal) for signal in Signal)
+    picks: ClassVar[bool] = False
 
     def __init__(self, settings: S, env: Env, next: Mapping[Signal, Consumer]) -> None:
         super().__init__(settings, env)

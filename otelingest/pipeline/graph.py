@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, Protocol
 
 from otelingest.config.settings import ComponentId, Settings
-from otelingest.pipeline.component import Batching, Component, Consumer, Env
+from otelingest.pipeline.component import Batching, Component, Consumer, Env, Ways
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.links import Meter, Slot, fan_out
 from otelingest.pipeline.metrics import INCOMING_ITEMS, OUTGOING_ITEMS, Sample
@@ -228,19 +228,27 @@ class _Builder:
 
     def _source(self, kind: Kind, source_id: ComponentId, signals: frozenset[Signal]) -> Any:
         """A receiver or connector, and where its data goes."""
+        picks = kind == "connectors" and self._class(kind, source_id).picks
         entries: dict[Signal, list[Consumer]] = {}
+        single: dict[str, Consumer] = {}
         for pipeline_id, pipeline in self._pipelines.items():
             if source_id in pipeline.receivers:
-                entries.setdefault(Signal(pipeline_id.signal), []).append(self._entries[pipeline_id])
+                entry = self._entries[pipeline_id]
+                entries.setdefault(Signal(pipeline_id.signal), []).append(entry)
+                if picks:
+                    single[str(pipeline_id)] = self._slot(("into", source_id, pipeline_id), entry)
         slots: dict[Signal, Consumer] = {}
         for signal, consumers in entries.items():
             target = self._fan_out(("before", source_id, signal), consumers)
-            slot: Slot = self._part(("out of", source_id, signal), (), functools.partial(Slot, target))
-            self._graph.lead(slot, target)
-            slots[signal] = slot
-        outlet: dict[Signal, Consumer] = self._part(("outlet", source_id), (), lambda: dict(slots))
+            slots[signal] = self._slot(("out of", source_id, signal), target)
+        outlet: Ways = self._part(("outlet", source_id), tuple(single), lambda: Ways(slots, single))
         self._graph.open(outlet, slots)
         return self._node(kind, source_id, (id(outlet),), signals, outlet).component
+
+    def _slot(self, key: tuple[Any, ...], target: Consumer) -> Slot:
+        slot: Slot = self._part(key, (), functools.partial(Slot, target))
+        self._graph.lead(slot, target)
+        return slot
 
     def _fan_out(self, key: tuple[Any, ...], consumers: Sequence[Consumer], *, together: bool = False) -> Consumer:
         basis = (*map(id, consumers), together)

@@ -78,7 +78,7 @@ class FanOut:
         results = await (self._at_once(payload) if self._together else self._in_turn(payload))
         errors = [result for result in results if isinstance(result, Exception)]
         if errors:
-            raise _joined(errors)
+            raise joined(errors)
         return Partial.joined([result for result in results if not isinstance(result, Exception)])
 
     async def _in_turn(self, payload: Payload) -> list[Result]:
@@ -100,7 +100,7 @@ class FanOut:
         return cast("list[Result]", results)
 
 
-def _joined(errors: Sequence[Exception]) -> Exception:
+def joined(errors: Sequence[Exception]) -> Exception:
     """The one answer that several consumers' errors make."""
     text = "; ".join(dict.fromkeys(str(error) for error in errors))
     refused = [error for error in errors if isinstance(error, Refused)]

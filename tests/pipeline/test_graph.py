@@ -8,7 +8,7 @@ import pytest
 import structlog
 
 from otelingest.config.settings import ComponentId, Settings
-from otelingest.pipeline.component import Connector, Env, Exporter, Processor, Receiver
+from otelingest.pipeline.component import Connector, Env, Exporter, Processor, Receiver, Ways
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
 from otelingest.pipeline.graph import build
 from otelingest.pipeline.links import FanOut
@@ -76,7 +76,26 @@ class Picky(Processor[Nothing]):
         raise ConfigError('error with key "b" (1-th action)')
 
 
-CLASSES = {"source": Source, "tag": Tag, "sink": Sink, "traces_only": TracesOnly, "forward": Forward, "picky": Picky}
+class Chooser(Connector[Nothing]):
+    """Hands on to the last of the pipelines that it begins."""
+
+    Settings = Nothing
+    picks = True
+
+    async def consume(self, payload: Payload) -> None:
+        assert isinstance(self.next, Ways)
+        await list(self.next.pipelines.values())[-1].consume(payload)
+
+
+CLASSES = {
+    "source": Source,
+    "tag": Tag,
+    "sink": Sink,
+    "traces_only": TracesOnly,
+    "forward": Forward,
+    "picky": Picky,
+    "picks": Chooser,
+}
 
 
 def built(pipelines: dict[str, tuple[str, str, str]], *, connectors: str = "") -> dict[str, Any]:
@@ -227,3 +246,18 @@ async def test_a_bug_in_one_branch_costs_the_others_nothing() -> None:
     with pytest.raises(ZeroDivisionError):
         await FanOut([Says(ZeroDivisionError()), last]).consume(traces())
     assert last.asked == 1
+
+
+async def test_a_connector_that_picks_reaches_each_of_its_pipelines_alone() -> None:
+    parts = built(
+        {
+            "traces": ("source", "", "picks"),
+            "traces/a": ("picks", "tag/a", "sink"),
+            "traces/b": ("picks", "tag/b", "sink"),
+            "traces/c": ("source", "tag/c", "sink/c"),
+        },
+        connectors="picks",
+    )
+    assert list(parts["connector picks"].next.pipelines) == ["traces/a", "traces/b"]
+    await parts["connector picks"].consume(traces())
+    assert parts["exporter sink"].got == [b"tag/b"]

@@ -10,7 +10,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from google.protobuf.message import DecodeError
 
@@ -51,6 +51,13 @@ _MOST_UNSENT = 10
 """Delta metrics that nobody takes are kept for so many times that they were due."""
 
 
+class Named(NamedTuple):
+    """The attributes that all metrics of a span have by themselves, and what tells them from those of others."""
+
+    attributes: Mapping[str, str]
+    values: tuple[tuple[str, str], ...]
+
+
 class SpanMetricsConnector(Connector[SpanMetricsSettings]):
     """One for all pipelines. What it has counted is handed on when it is stopped, too."""
 
@@ -66,6 +73,7 @@ class SpanMetricsConnector(Connector[SpanMetricsSettings]):
         self._duration_dimensions = Dimensions(settings.histogram.dimensions)
         self._event_dimensions = Dimensions(settings.events.dimensions)
         self._sums = [(entry.name, entry.attributes, Dimensions(entry.dimensions)) for entry in settings.sums]
+        self._read = _Reading(settings)
         self._named = frozenset((SERVICE, SPAN_NAME, KIND, STATUS, INSTANCE)) - set(settings.exclude_dimensions)
         self._divisor = _NANOSECONDS[settings.histogram.unit]
         self._resources = Resources(settings.resource_metrics_cache_size)
@@ -163,8 +171,15 @@ class SpanMetricsConnector(Connector[SpanMetricsSettings]):
             found = self._resource(group.resource.attributes, around)
             found.seen = now.clock
             for scope in group.scope_spans:
+                # Few operations make many spans: what those of one have in common is put together once.
+                alike: dict[tuple[str, int, int, bool], Named] = {}
                 for span in scope.spans:
-                    self._count_span(span, scope.scope, around, found.metrics, now)
+                    times, is_adjusted = adjusted_count(span.trace_state)
+                    key = (span.name, span.kind, span.status.code, is_adjusted)
+                    named = alike.get(key)
+                    if named is None:
+                        named = alike[key] = self._named_attributes(span, scope.scope, around, is_adjusted)
+                    self._count_span(span, times, named, around, found.metrics, now)
 
     def _resource(self, attributes: Any, around: Mapping[str, Any]) -> ResourceMetrics:
         names = self.settings.resource_metrics_key_attributes or around.keys()
@@ -188,19 +203,24 @@ class SpanMetricsConnector(Connector[SpanMetricsSettings]):
         return metrics
 
     def _count_span(
-        self, span: Any, scope: Any, around: Mapping[str, Any], metrics: Mapping[str, Metric], now: Moment
+        self,
+        span: Any,
+        times: int,
+        named: Named,
+        around: Mapping[str, Any],
+        metrics: Mapping[str, Metric],
+        now: Moment,
     ) -> None:
-        own = by_key(span.attributes)
+        own = self._read(span.attributes)
         duration = max(0, span.end_time_unix_nano - span.start_time_unix_nano) / self._divisor
-        times, is_adjusted = adjusted_count(span.trace_state)
-        named = self._named_attributes(span, scope, around, is_adjusted)
         shared = self._dimensions.find(own, around)
+        with_exemplars = self.settings.exemplars.enabled
 
         def count(name: str, shared: Found, extra: Found, value: float, example: float) -> None:
-            key = (*named.values(), identity(shared), identity(extra))
-            series, beyond = metrics[name].find(key, lambda: {**named, **dict(shared), **dict(extra)}, now)
+            key = (named.values, identity(shared), identity(extra))
+            series, beyond = metrics[name].find(key, lambda: {**named.attributes, **dict(shared), **dict(extra)}, now)
             series.value.add(value, times)
-            if not beyond:
+            if with_exemplars and not beyond:
                 self._add_exemplar(series, span, example)
 
         count(_CALLS, shared, self._calls_dimensions.find(own, around), 1, duration)
@@ -216,7 +236,7 @@ class SpanMetricsConnector(Connector[SpanMetricsSettings]):
             if number is not None:
                 count(name, shared, dimensions.find(own, around), number, number)
 
-    def _named_attributes(self, span: Any, scope: Any, around: Mapping[str, Any], is_adjusted: bool) -> dict[str, str]:
+    def _named_attributes(self, span: Any, scope: Any, around: Mapping[str, Any], is_adjusted: bool) -> Named:
         wanted = self._named
         named = {}
         if SERVICE in wanted:
@@ -236,12 +256,34 @@ class SpanMetricsConnector(Connector[SpanMetricsSettings]):
                 named["span.instrumentation.scope.version"] = scope.version
         if self.settings.enable_metrics_sampling_method:
             named["sampling.method"] = "extrapolated" if is_adjusted else "counted"
-        return named
+        return Named(named, tuple(named.items()))
 
     def _add_exemplar(self, series: Series, span: Any, value: float) -> None:
         exemplars = self.settings.exemplars
-        if exemplars.enabled and any(span.trace_id) and len(series.exemplars) < exemplars.max_per_data_point:
+        if any(span.trace_id) and len(series.exemplars) < exemplars.max_per_data_point:
             series.exemplars.append(Exemplar(span.trace_id, span.span_id, value))
+
+
+class _Reading:
+    """Reads of a span's attributes those that any metric needs: most spans have many more."""
+
+    def __init__(self, settings: SpanMetricsSettings) -> None:
+        lists = [settings.dimensions, settings.calls_dimensions, settings.histogram.dimensions]
+        lists += [settings.events.dimensions, *(entry.dimensions for entry in settings.sums)]
+        dimensions = [dimension for each in lists for dimension in each]
+        self._all = any(dimension.glob for dimension in dimensions)
+        self._wanted = {dimension.name for dimension in dimensions}
+        self._wanted.update(name for entry in settings.sums for name in entry.attributes)
+
+    def __call__(self, attributes: Any) -> dict[str, Any]:
+        if self._all:
+            return by_key(attributes)
+        found: dict[str, Any] = {}
+        if self._wanted:
+            for entry in attributes:
+                if entry.key in self._wanted:
+                    found.setdefault(entry.key, entry.value)
+        return found
 
 
 def _histogram(settings: SpanMetricsSettings) -> Callable[[], Value]:

@@ -38,6 +38,8 @@ class Dimensions:
 
     def find(self, own: Mapping[str, Any], around: Mapping[str, Any]) -> Found:
         """Their values in the attributes of a span, else in those of its resource (and event)."""
+        if not self._names and not self._globs:
+            return ()
         found: list[tuple[str, Any]] = []
         for name, default in self._names:
             value = own.get(name)
@@ -56,4 +58,4 @@ class Dimensions:
 
 def identity(found: Found) -> tuple[tuple[str, str], ...]:
     """What tells series apart."""
-    return tuple([(name, value_text(value)) for name, value in found])
+    return tuple([(name, value_text(value)) for name, value in found]) if found else ()
