@@ -9,6 +9,8 @@ _REMEMBERED_LENGTH = 256
 """Texts up to this many characters are remembered: attribute keys and names repeat, long values do not."""
 _REMEMBERED = 4096
 """Texts that are remembered of one pattern."""
+_LONGEST_RESULT = 1 << 26
+"""Bytes that a text may become by replacing, where nobody says otherwise."""
 _CONTINUATION, _CONTINUES = 0xC0, 0x80
 
 
@@ -101,7 +103,7 @@ class Pattern:
             before = match.end
             yield match
 
-    def replaced(self, text: str, expand: Callable[[Match], str], longest: int) -> str:
+    def replaced(self, text: str, expand: Callable[[Match], str], longest: int = _LONGEST_RESULT) -> str:
         """The text with every match replaced by what `expand` says; the very same object where nothing matches.
 
         Raises ValueError for a result of more bytes than `longest`.
