@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import importlib
 import importlib.util
@@ -46,6 +47,7 @@ MAY_IMPORT = {
 }
 
 
+@functools.cache
 def modules() -> dict[str, Path]:
     """Every module of the package by its name below `otelingest.`."""
     found = {}
