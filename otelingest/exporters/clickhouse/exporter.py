@@ -267,6 +267,13 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
     async def _deliver(self, batch: Batch, part: Part, some: asyncio.Semaphore) -> Outcome:
         """Store one part. What may be stored already is looked for first, and afterwards too: the token may lie."""
         async with some:
+            if part.target.expected:
+                # It was missing when the tables were looked at. Whatever comes of this, what it is is not known yet.
+                self._outdated = True
+                if part.doubtful:
+                    return Outcome(
+                        part, Fate.LATER, f"{part.target.label}: it is not known yet what kind of table it is"
+                    )
             if not (part.doubtful and part.target.checked):
                 return await self._insert(batch, part)
             try:

@@ -101,6 +101,26 @@ async def test_another_server_is_not_asked_for_what_the_first_may_have(server):
     assert len(server.inserts) == 1
 
 
+async def test_a_table_that_was_missing_at_first_is_checked_like_any_other(server):
+    made = server.tables
+    hidden = {"otel_traces": True}
+    server.on_statement = lambda sql: (
+        error(60, "Table otel_traces does not exist", 404)
+        if hidden.get("otel_traces") and sql.startswith("DESCRIBE TABLE") and "otel_traces`" in sql
+        else None
+    )
+    server.on_insert = first_only(error(1001, "std::filesystem_error: rename: Input/output error"))
+    server.has_rows = lambda table: len(server.inserts) >= 2
+    signals = frozenset({Signal.TRACES, Signal.LOGS})
+    async with exporting(server.url, signals, retry_on_failure=QUICK) as (exporter, _):
+        assert exporter._catalog.targets["traces"].expected
+        hidden.clear()
+        await exporter.consume(spans(3))
+    assert "otel_traces" in made
+    first, second = tokens(server)
+    assert second == f"{first}.1"
+
+
 async def test_a_replicated_table_is_trusted(server):
     server.engine = "ReplicatedMergeTree"
     server.on_insert = first_only(CUT)
