@@ -72,7 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ground = Ground.lay(Path(folder))
         try:
             for number, name in enumerate(names):
-                verdicts = [_run(ground, contender, name, args.seconds, number) for contender in found]
+                seeds = range(1000 + number * len(found), 1000 + (number + 1) * len(found))  # and folders
+                verdicts = [_run(ground, *pair, name, args.seconds) for pair in zip(seeds, found, strict=True)]
                 ours = ours and bool(verdicts[0])
                 print(f"| {name} | {' | '.join(map(_cell, verdicts))} |", flush=True)
         finally:
@@ -80,8 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if ours else 1
 
 
-def _run(ground: Ground, contender: Contender, name: str, seconds: float, seed: int) -> Verdict:
-    with World(ground, 1000 + seed, contender.variant, launch=contender.launch, databases=("otel",)) as world:
+def _run(ground: Ground, seed: int, contender: Contender, name: str, seconds: float) -> Verdict:
+    with World(ground, seed, contender.variant, launch=contender.launch, databases=("otel",)) as world:
         if contender.needs_tables:
             for _, statement in schema.create_statements({"traces": "otel_traces"}, schema.Options(database="otel")):
                 ask(world.engine.url, statement)

@@ -307,8 +307,15 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
     async def _is_stored(self, batch: Batch, part: Part) -> bool:
         assert self._certainty is not None
         delivery: Delivery = batch.prepared
-        async with asyncio.timeout(max(self.timeout, _LOOK_SECONDS) if self.timeout else None):
-            return await self._certainty.is_there(part, delivery.catalog, f"{batch.identity}-{part.key}-")
+        seconds = max(self.timeout, _LOOK_SECONDS) if self.timeout else None
+        try:
+            async with self._pace, asyncio.timeout(seconds):
+                there = await self._certainty.is_there(part, delivery.catalog, f"{batch.identity}-{part.key}-")
+        except TimeoutError:
+            self._pace.slow()
+            raise
+        self._pace.fast()
+        return there
 
     async def _insert(self, batch: Batch, part: Part) -> Outcome:
         """One INSERT of one part, at the first server that can be reached."""

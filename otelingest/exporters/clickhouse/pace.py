@@ -1,4 +1,5 @@
-"""How many inserts are under way at once: fewer after one that took too long, more again while they succeed.
+"""How many inserts, and looks at what is stored, are under way at once: fewer after one that took too long, more again
+while they succeed.
 
 A server that is slow is not helped by as many inserts as it could not finish in time, sent once more.
 """
@@ -11,7 +12,7 @@ from types import TracebackType
 
 
 class Pace:
-    """`async with pace:` around each insert; `slow` and `fast` say how they went."""
+    """`async with pace:` around each of them; `slow` and `fast` say how they went."""
 
     def __init__(self, most: int) -> None:
         self._most = most
