@@ -298,3 +298,30 @@ async def test_what_someone_further_on_left_out_is_told(receive: Any) -> None:
     running = await receive(grpc={})
     running.sink.partial = Partial(2, "too long")
     assert await call(running.grpc, traces(3)) == partial_success(2, "too long")
+
+
+class CallOfNobody:
+    """A call that is over: gRPC does not know any more whose it was."""
+
+    def __init__(self, message: bytes) -> None:
+        self._messages = [message, grpc.aio.EOF]
+        self.code: Any = None
+
+    async def read(self) -> Any:
+        return self._messages.pop(0)
+
+    def peer(self) -> str:
+        return ""
+
+    async def abort(self, code: Any, details: str = "", trailing_metadata: Any = ()) -> None:
+        self.code = code
+        raise grpc.aio.AbortError
+
+
+async def test_nothing_is_taken_from_a_client_that_has_gone_without_a_name(receive: Any) -> None:
+    running = await receive(grpc={})
+    nobody = CallOfNobody(traces(1))
+    with pytest.raises(grpc.aio.AbortError):
+        await running.receiver._grpc.handler(TRACE_METHOD).stream_unary(None, nobody)
+    assert nobody.code is CODE.UNAVAILABLE
+    assert running.sink.payloads == []

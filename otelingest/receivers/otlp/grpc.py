@@ -147,7 +147,8 @@ class OtlpGrpc:
                     await _abort(call, Status(Code.INTERNAL, "a call of Export must have one message, and has more"))
                 # A task of its own: when the client gives up, gRPC cancels the handler, and a pipeline must not be
                 # stopped in the middle of taking responsibility.
-                work = asyncio.ensure_future(self._ingest.take(signal, message, self._context(call, auth), "grpc"))
+                context = await self._context(call, auth)
+                work = asyncio.ensure_future(self._ingest.take(signal, message, context, "grpc"))
                 self._working.add(work)
                 work.add_done_callback(self._working.discard)
                 outcome = await asyncio.shield(work)
@@ -176,8 +177,13 @@ class OtlpGrpc:
             refusal = Status(Code.INTERNAL, "authentication failed")
         return await _abort(call, refusal)
 
-    def _context(self, call: Any, auth: Mapping[str, Any]) -> Context:
-        peer = _peer_address(call.peer())
+    async def _context(self, call: Any, auth: Mapping[str, Any]) -> Context:
+        name = call.peer()
+        if not name:
+            # The call is over, and gRPC has forgotten whose it was. That client will send again, and a request that
+            # comes again is known by its sender: it must not be taken from nobody first.
+            await _abort(call, Status(Code.UNAVAILABLE, "the client has gone"))
+        peer = _peer_address(name)
         if self._settings.include_metadata:
             return Context(peer, _metadata(call), auth)
         return Context(peer, auth=auth) if peer or auth else EMPTY_CONTEXT
