@@ -10,6 +10,7 @@ from otelingest.config.settings import ComponentId
 from otelingest.exporters.sending.backlog import Backlog
 from otelingest.exporters.sending.batching import Batch, Batcher
 from otelingest.exporters.sending.counters import Counters
+from otelingest.exporters.sending.pace import Pace
 from otelingest.exporters.sending.queue import MemoryQueue, Queue
 from otelingest.exporters.sending.retry import Backoff
 from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, SendingSettings, Sizer, batch_settings
@@ -37,10 +38,11 @@ class Divisible(Rejected):
 class _Lane:
     """One signal's way to the far end."""
 
-    def __init__(self, queue: Queue, batcher: Batcher) -> None:
+    def __init__(self, queue: Queue, batcher: Batcher, consumers: int) -> None:
         self.queue = queue
         self.batcher = batcher
         self.workers: list[asyncio.Task[None]] = []
+        self.pace = Pace(lambda: queue.items, consumers)
 
 
 class _LeftInQueue(Refused):
@@ -110,7 +112,7 @@ class SendingExporter(Exporter[S]):
         for signal in sorted(self.env.signals):
             queue = self._make_queue(signal, settings)
             batch, sizer = self._batching(signal, settings)
-            lane = _Lane(queue, Batcher(queue, batch, sizer))
+            lane = _Lane(queue, Batcher(queue, batch, sizer), settings.num_consumers)
             lane.workers = [
                 asyncio.create_task(self._work(lane), name=f"{self.env.id} {signal} {number}")
                 for number in range(settings.num_consumers)
@@ -191,6 +193,8 @@ class SendingExporter(Exporter[S]):
         lane = self._lanes[payload.signal]
         self.counters[payload.signal].offered(payload)
         result = asyncio.get_running_loop().create_future() if settings.wait_for_result else None
+        if self._storage is None and self._time_left() is None and lane.pace.is_ahead(payload.items):
+            await lane.pace.wait(payload.items)
         try:
             await lane.queue.put(payload, result=result)
         except ConsumeError as error:
@@ -222,6 +226,8 @@ class SendingExporter(Exporter[S]):
         except ConsumeError as failure:
             error = failure
         lane.queue.done(batch, error)
+        if error is None:
+            lane.pace.delivered(batch.payload.items)
         return True
 
     async def _send(self, batch: Batch) -> Partial | None:
@@ -304,6 +310,8 @@ class SendingExporter(Exporter[S]):
             error = await self._attempt(batch)
             if not isinstance(error, Exception):
                 return error
+            if lane := self._lanes.get(batch.payload.signal):
+                lane.pace.failed()
             if not self.settings.retry_on_failure.enabled:
                 raise _refused("", error)
             wait = backoff.next(loop.time(), getattr(error, "retry_after", None) or 0.0)
