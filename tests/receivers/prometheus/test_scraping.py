@@ -126,7 +126,12 @@ async def test_a_target_that_fails_is_down_and_its_series_end(target: Target) ->
         ("a 1\n", {"Content-Type": OPENMETRICS}, {}, "data does not end with # EOF"),
         ("<html>", {"Content-Type": "text/html"}, {}, "is no sample"),
         ("a 1\n" * 100, {}, {"body_size_limit": "100B"}, "body size limit exceeded"),
-        (gzip.compress(b"a" * 10**6, mtime=0), {"Content-Encoding": "gzip"}, {"body_size_limit": "10KB"}, "body size limit"),
+        (
+            gzip.compress(b"a" * 10**6, mtime=0),
+            {"Content-Encoding": "gzip"},
+            {"body_size_limit": "10KB"},
+            "body size limit",
+        ),
         (gzip.compress(b"a 1\n", mtime=0)[:-9], {"Content-Encoding": "gzip"}, {}, "gzip: unexpected end"),
         (b"no gzip", {"Content-Encoding": "gzip"}, {}, "gzip: Error -3"),
         ("a 1\nb 1\n", {}, {"sample_limit": 1}, "sample limit exceeded"),
