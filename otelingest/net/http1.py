@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import http
+import socket
 import time
 from collections import deque
 from collections.abc import Callable
@@ -77,6 +78,9 @@ class Http1Connection(asyncio.Protocol):
         if not self._server.add(self):
             self._transport.write(BUSY)
             self._transport.close()
+        elif not self._peer and _is_over_ip(transport):
+            # Who has gone before we looked cannot be answered; and sent again, it would be another sender's request.
+            self._transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._server.remove(self)
@@ -387,6 +391,11 @@ def peer_address(transport: asyncio.BaseTransport) -> str:
     if not isinstance(name, tuple):
         return ""
     return str(name[0]).removeprefix("::ffff:").partition("%")[0]
+
+
+def _is_over_ip(transport: asyncio.BaseTransport) -> bool:
+    used = transport.get_extra_info("socket")
+    return used is not None and used.family in (socket.AF_INET, socket.AF_INET6)
 
 
 def without_upgrade(method: bytes, target: bytes, fields: list[tuple[bytes, bytes]]) -> bytes:
