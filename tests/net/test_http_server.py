@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import socket
+import struct
 from typing import Any
 
 import pytest
@@ -333,3 +335,15 @@ async def test_endless_trailers_are_cut(serve: Any) -> None:
             await client.writer.drain()
             await asyncio.sleep(0)
     assert parse(await client.ended()).status == 400
+
+
+async def test_no_request_is_taken_of_a_client_that_went_before_its_address_was_known(serve: Any) -> None:
+    running = await serve()
+    host, _, port = running.address.rpartition(":")
+    gone = socket.create_connection((host, int(port)))  # the loop has not come to accept it yet
+    gone.sendall(request(b"body", path="/"))
+    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    gone.close()
+    await asyncio.sleep(0.05)
+    assert all(taken.peer for taken in running.app.requests)  # uvloop cannot tell it any more, asyncio can
+    assert (await ask(running.address, request(b"body", path="/"))).status == 200
