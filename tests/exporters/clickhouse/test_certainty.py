@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from array import array
 
 import pytest
 
 from otelingest.codec.types import ColumnData, Columns
 from otelingest.exporters.clickhouse import certainty
-from otelingest.exporters.clickhouse import exporter as exporter_module
 from otelingest.exporters.clickhouse.delivery import Days, item_days, only
 from otelingest.exporters.sending import Batch
 from otelingest.pipeline.errors import Refused
@@ -217,31 +215,3 @@ async def test_of_several_servers_all_are_asked_for_what_an_earlier_process_had_
         assert any("countIf" in sql for sql in server.statements)
     finally:
         await other.stop()
-
-
-async def test_looks_that_take_too_long_are_fewer_at_once(server, monkeypatch):
-    monkeypatch.setattr(exporter_module, "_LOOK_SECONDS", 0.05)
-    under_way, most = 0, []
-
-    async def look(part, catalog, query_id):
-        nonlocal under_way
-        under_way += 1
-        most.append(under_way)
-        try:
-            await asyncio.sleep(10 if len(most) <= 20 else 0.02)
-        finally:
-            under_way -= 1
-        return True
-
-    queue = {"num_consumers": 20}
-    settings = {"retry_on_failure": QUICK, "timeout": "50ms", "sending_queue": queue}
-    async with exporting(server.url, TRACES, **settings) as (exporter, _):
-        exporter._certainty.is_there = look
-        server.on_insert = lambda insert: CUT
-        for _ in range(20):
-            await exporter.consume(spans(1))
-        async with asyncio.timeout(20):
-            while len(most) < 40:
-                await asyncio.sleep(0.01)
-    assert max(most[:20]) > 10
-    assert max(most[20:]) < max(most[:20]) / 2
