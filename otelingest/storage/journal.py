@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from otelingest.pipeline.errors import ConsumeError, Refused
-from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.payload import Context, Payload, Signal
 from otelingest.storage import marks
 from otelingest.storage.cleaning import Cleaner
 from otelingest.storage.lane import Entry, Lane, Mark, Slice
@@ -160,20 +160,22 @@ class Journal:
             raise Refused("the collector is shutting down", retry_after=_RETRY_AFTER)
         taking = self._taking.get(id(payload))
         body = taking.write.digest if taking is not None else digest(payload.chunks)
-        key = resend_key(lane.name, payload.context.sender, body)
+        sender = taking.write.meta["w"] if taking is not None else payload.context.sender
+        key = resend_key(lane.name, sender, body)
         if self._resends.window and (before := self._under_way.get(key)) is not None:
             await before.written()
             return self._came_again()
         if key in self._resends:
             return self._came_again()
         if taking is None:
-            write = Write(Kind.PAYLOAD, _payload_meta(payload), payload.chunks, body)
+            write = Write(Kind.PAYLOAD, _payload_meta(payload, sender), payload.chunks, body)
             taking = self._taking[id(payload)] = _Taking(payload, write)
             write.applied = lambda segment, at, taking=taking: self._taken(taking, segment, at)
             write.failed = lambda taking=taking: self._not_taken(taking)
             self._writer.put(write)
         write = taking.write
-        entry = Entry(lane.next_number, payload.items, write.size, payload.context, write.meta["t"], payload)
+        number = lane.next_number
+        entry = Entry(number, payload.items, write.size, payload.context, sender, write.meta["t"], payload)
         lane.next_number += 1
         lane.owe(entry)
         taking.owed[lane] = entry
@@ -197,6 +199,8 @@ class Journal:
         refused = set()
         for key, one in taking.items():
             one.write.meta["o"] = [(lane.name, entry.number) for lane, entry in one.owed.items()]
+            if kept := _kept_metadata(one.payload.context, one.owed):
+                one.write.meta["m"] = kept
             if key in vetoed:
                 refused.add(one.write)
                 one.write.end(vetoed[key][1])
@@ -325,13 +329,17 @@ class Journal:
                 self._cleaner.look()
 
 
-def _payload_meta(payload: Payload) -> dict[str, Any]:
+def _payload_meta(payload: Payload, sender: str) -> dict[str, Any]:
     """What a record says of a payload, but for who owes it: that is known when it is written."""
-    meta: dict[str, Any] = {"g": str(payload.signal), "i": payload.items, "t": round(time.time(), 3)}
-    context = payload.context
-    if context.peer or context.metadata or context.auth:
-        meta["c"] = [context.peer, dict(context.metadata), dict(context.auth)]
-    return meta
+    return {"g": str(payload.signal), "i": payload.items, "t": round(time.time(), 3), "w": sender}
+
+
+def _kept_metadata(context: Context, lanes: Iterable[Lane]) -> dict[str, tuple[str, ...]]:
+    """Of a request's headers, those that someone looks at who takes it from the journal."""
+    if not context.metadata:
+        return {}
+    wanted = {key for lane in lanes for key in lane.metadata_keys}
+    return {key: values for key, values in context.metadata.items() if key in wanted}
 
 
 def _body_at(segment: Segment, at: int) -> bytes | None:

@@ -33,8 +33,8 @@ class Totals:
 class Entry:
     """A payload that a lane owes.
 
-    number: its place in the lane. payload: None while it is only on disk. taken: when (`time.time()`).
-    finished: the items of it that are done, `(first, count)` each. begun: those that are in batches already, when it
+    number: its place in the lane. payload: None while it is only on disk. sender: who has sent it. taken: when
+    (`time.time()`). finished: the items of it that are done, `(first, count)` each. begun: those that are in batches already, when it
     is taken again after a restart. segment, at: where its record lies.
     """
 
@@ -42,6 +42,7 @@ class Entry:
     items: int
     size: int
     context: Context
+    sender: str
     taken: float
     payload: Payload | None = None
     finished: list[tuple[int, int]] = field(default_factory=list)
@@ -87,6 +88,8 @@ class Lane:
 
     totals: what is owed. senders: the same for each sender. marks: batches that are cut and not done.
     interrupted: batches that an earlier process had begun; they come first, as they were.
+    metadata_keys: request headers that whoever takes from it looks at, in lower case. Of what is known of a sender
+    nothing else is written to the disk.
     """
 
     def __init__(self, name: str, signal: Signal) -> None:
@@ -94,6 +97,7 @@ class Lane:
         self.signal = signal
         self.totals = Totals()
         self.senders: dict[str, Totals] = {}
+        self.metadata_keys: frozenset[str] = frozenset()
         self.marks: dict[str, Mark] = {}
         self.interrupted: deque[Mark] = deque()
         self.next_number = 0
@@ -116,7 +120,7 @@ class Lane:
 
     def _count(self, entry: Entry, times: int) -> None:
         self.totals.add(entry, times)
-        sender = entry.context.sender
+        sender = entry.sender
         totals = self.senders.get(sender)
         if totals is None:
             totals = self.senders[sender] = Totals()

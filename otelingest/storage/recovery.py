@@ -42,9 +42,9 @@ class _Found:
 
 def entry_of(record: Record, number: int, segment: Segment) -> Entry:
     """The entry of a payload's record. Its payload is not read."""
-    context = _context(record.meta)
-    items, taken = record.meta["i"], record.meta["t"]
-    return Entry(number, items, record.body_size, context, taken, segment=segment, at=record.at)
+    meta = record.meta
+    context = Context(metadata={name: tuple(values) for name, values in meta.get("m", {}).items()})
+    return Entry(number, meta["i"], record.body_size, context, meta["w"], meta["t"], segment=segment, at=record.at)
 
 
 def recover(segments: Sequence[Segment], *, resend_window: float) -> Recovered:
@@ -74,13 +74,6 @@ def recover(segments: Sequence[Segment], *, resend_window: float) -> Recovered:
         _resume(recovered.lanes[name], lane_found)
     recovered.keys.sort()
     return recovered
-
-
-def _context(meta: dict[str, Any]) -> Context:
-    if "c" not in meta:
-        return Context()
-    peer, metadata, auth = meta["c"]
-    return Context(peer, {name: tuple(values) for name, values in metadata.items()}, auth)
 
 
 def _read_torn(record: Record, found: dict[str, _Found]) -> None:
@@ -131,7 +124,7 @@ def _read_keys(record: Record, segment: Segment, recovered: Recovered, oldest: f
         return
     taken = record.meta["t"]
     for name, _ in record.meta["o"]:
-        key = resend_key(name, _context(record.meta).sender, record.digest)
+        key = resend_key(name, record.meta["w"], record.digest)
         segment.keys.add(key, taken)
         recovered.keys.append((taken, key))
 

@@ -161,6 +161,25 @@ async def test_the_same_request_of_the_same_sender_is_taken_once_even_after_a_re
     await again.close()
 
 
+async def test_of_a_sender_only_what_is_needed_later_is_on_disk(tmp_path: Path) -> None:
+    journal = await opened(tmp_path)
+    lane = lane_of(journal)
+    lane.metadata_keys = frozenset({"tenant"})
+    metadata = {"tenant": ("a",), "authorization": ("Bearer s3cret",)}
+    sent = Payload(Signal.TRACES, (b"x",), 1, Context("10.0.0.1", metadata, {"subject": "me", "raw": "s3cret"}))
+    assert await journal.append(sent, lane)
+    await crash(journal)
+    assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    again = await opened(tmp_path)
+    lane = lane_of(again)
+    assert lane.senders.keys() == {sent.context.sender}
+    entry = await again.take(lane)
+    assert entry is not None
+    assert entry.context.metadata == {"tenant": ("a",)}
+    assert not await again.append(sent, lane)
+    await again.close()
+
+
 async def test_concurrent_resends_wait_for_the_one_that_is_being_written(tmp_path: Path) -> None:
     journal = await opened(tmp_path)
     lane = lane_of(journal)

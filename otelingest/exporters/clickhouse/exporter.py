@@ -218,7 +218,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
     async def push(self, batch: Batch) -> None:
         """Insert the parts that are not in yet, some at once."""
         delivery: Delivery = batch.prepared
-        parts = [part for part in delivery.parts if part.key not in batch.done]
+        parts = [part for part in delivery.parts if part.key not in batch.done | delivery.refused.keys()]
         some = asyncio.Semaphore(_PARTS_AT_ONCE)
         async with asyncio.TaskGroup() as group:  # so that none of them is still at it when this is tried again
             tasks = [group.create_task(self._deliver(batch, part, some)) for part in parts]
@@ -229,7 +229,6 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
             if outcome.fate is Fate.STORED:
                 batch.done.add(outcome.part.key)
             elif outcome.fate is Fate.PERMANENT:
-                batch.done.add(outcome.part.key)
                 delivery.refused[outcome.part.key] = (outcome.part, outcome.reason)
             elif outcome.fate is Fate.SPLIT:
                 divide.append(outcome.reason)

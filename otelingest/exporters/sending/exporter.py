@@ -136,6 +136,8 @@ class SendingExporter(Exporter[S]):
 
         journal = self._storage.journal
         lane = journal.lane(f"{self.env.id}/{signal}", signal)
+        batch, _ = self._batching(signal, settings)
+        lane.metadata_keys = frozenset(map(str.lower, batch.partition.metadata_keys if batch is not None else ()))
         left = self.env.batching.get(signal)
         queue = DurableQueue(
             journal,
