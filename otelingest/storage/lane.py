@@ -33,9 +33,10 @@ class Totals:
 class Entry:
     """A payload that a lane owes.
 
-    number: its place in the lane. payload: None while it is only on disk. sender: who has sent it. taken: when
-    (`time.time()`). finished: the items of it that are done, `(first, count)` each. begun: those that are in batches already, when it
-    is taken again after a restart. segment, at: where its record lies.
+    number: its place in the lane. payload: None while it is only on disk. sender: who has sent it.
+    taken: when (`time.time()`). finished: the items of it that are done, `(first, count)` each.
+    begun: those that are in batches already, when it is taken again after a restart.
+    segment, at: where its record lies.
     """
 
     number: int

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import struct
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from otelingest.clickhouse import schema
@@ -80,7 +81,9 @@ class Certainty:
 
     async def _is_stored(self, part: Part, host: str | None) -> bool:
         """Whether the rows are there. Raises what a query raises."""
-        conditions = await asyncio.to_thread(lambda: list(_conditions(part)))
+        if part.sample is None or part.sample[1] <= time.time():
+            part.sample = await asyncio.to_thread(_sample, part)
+        conditions, _ = part.sample
         if not conditions:
             return True  # all of them have expired
         asked = ", ".join(f"countIf({condition})" for condition in conditions)
@@ -128,26 +131,30 @@ def _trace_times(part: Part) -> list[tuple[str, int, int]]:
     return [(trace, first, last) for trace, (first, last) in times.items()]
 
 
-def _conditions(part: Part) -> Iterator[str]:
-    """What is true of a sample of the rows, spread over the part; of those that have not expired."""
+def _sample(part: Part) -> tuple[list[str], float]:
+    """What is true of some of the rows, spread over the part, and until when none of them expires. Takes CPU."""
     from otelingest.codec.plans import FIELDS
 
     names = [field.name for field in FIELDS[part.kind]]
     time_at = names.index(schema.TABLES[part.kind].time)
     types = {column.name: column.type for column in part.target.columns}
     rows = _rows(part)
+    kept = part.target.ttl - _EXPIRY_MARGIN
     if part.target.ttl:
-        oldest = (time.time() - part.target.ttl + _EXPIRY_MARGIN) * 10**9
+        oldest = (time.time() - kept) * 10**9
         rows = [row for row in rows if row[time_at] > oldest]
     step = max(1, len(rows) // (_SAMPLE - 1)) if rows else 1
-    sample = [*rows[::step], *rows[-1:]]
-    for row in sample[: _SAMPLE + 1]:
+    sample = [*rows[::step], *rows[-1:]][: _SAMPLE + 1]
+    conditions = []
+    for row in sample:
         tests = [
             test
             for name, value in zip(names, row, strict=True)
             if name in types and (test := _test(name, types[name], value)) is not None
         ]
-        yield "(" + " AND ".join(tests) + ")"
+        conditions.append("(" + " AND ".join(tests) + ")")
+    until = min((row[time_at] / 10**9 + kept for row in sample), default=math.inf) if part.target.ttl else math.inf
+    return conditions, until
 
 
 def _test(name: str, type: str, value: Any) -> str | None:

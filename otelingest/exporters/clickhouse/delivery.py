@@ -37,6 +37,7 @@ class Part:
 
     key: names it within its batch. source: a payload with these rows, and perhaps others of other kinds.
     host: the only server to send it to. doubtful: an attempt got no clean answer, so it may be stored or not.
+    sample: what is true of some of its rows, in SQL, and until when (`time.time()`) none of them expires.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Part:
     source: Payload
     host: str | None = None
     doubtful: bool = False
+    sample: tuple[list[str], float] | None = None
 
 
 @dataclass(eq=False, slots=True)

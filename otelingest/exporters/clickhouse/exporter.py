@@ -297,7 +297,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
                 return outcome
             # ClickHouse has the token and not the rows: only under another one will it take them.
             tokens = batch.note.setdefault("tokens", {})
-            name = f"{batch.identity}-{part.key}"
+            name = _name(batch, part)
             tokens[name] = tokens.get(name, 0) + 1
             await batch.remember()
             self.log.warning("ClickHouse has lost a part that it took. It is stored again.", table=part.target.label)
@@ -309,7 +309,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         seconds = max(self.timeout, _LOOK_SECONDS) if self.timeout else None
         try:
             async with self._pace, asyncio.timeout(seconds):
-                there = await self._certainty.is_there(part, delivery.catalog, f"{batch.identity}-{part.key}-")
+                there = await self._certainty.is_there(part, delivery.catalog, f"{_name(batch, part)}-")
         except TimeoutError:
             self._pace.slow()
             raise
@@ -321,7 +321,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         assert self._servers is not None
         delivery: Delivery = batch.prepared
         settings = dict(delivery.catalog.settings)
-        name = f"{batch.identity}-{part.key}"
+        name = _name(batch, part)
         if delivery.catalog.tokens:
             again = batch.note.get("tokens", {}).get(name, 0)
             settings[TOKEN] = f"{name}.{again}" if again else name
@@ -386,6 +386,11 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
             self.log.error(
                 "ClickHouse needs attention. Data is kept and retried.", table=part.target.label, error=error
             )
+
+
+def _name(batch: Batch, part: Part) -> str:
+    """What a part's tokens and query ids begin with."""
+    return f"{batch.identity}-{part.key}"
 
 
 def _as_before(parts: list[Part], before: list[Part]) -> list[Part]:

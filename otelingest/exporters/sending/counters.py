@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from otelingest.pipeline.metrics import (
     BYTES_BOUNDS,
@@ -21,14 +21,8 @@ from otelingest.pipeline.metrics import (
 )
 from otelingest.pipeline.payload import Payload, Signal
 
-
-class Queue(Protocol):
-    """What is told of a queue, in units of its sizer."""
-
-    capacity: int
-
-    @property
-    def size(self) -> int: ...
+if TYPE_CHECKING:
+    from otelingest.exporters.sending.queue import Queue
 
 
 @dataclass(slots=True)

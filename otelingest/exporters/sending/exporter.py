@@ -10,7 +10,7 @@ from otelingest.config.settings import ComponentId
 from otelingest.exporters.sending.backlog import Backlog
 from otelingest.exporters.sending.batching import Batch, Batcher
 from otelingest.exporters.sending.counters import Counters
-from otelingest.exporters.sending.pace import Pace
+from otelingest.exporters.sending.intake import Intake
 from otelingest.exporters.sending.queue import MemoryQueue, Queue
 from otelingest.exporters.sending.retry import Backoff
 from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, SendingSettings, Sizer, batch_settings
@@ -42,7 +42,7 @@ class _Lane:
         self.queue = queue
         self.batcher = batcher
         self.workers: list[asyncio.Task[None]] = []
-        self.pace = Pace(lambda: queue.items, consumers)
+        self.intake = Intake(lambda: queue.items, consumers)
 
 
 class _LeftInQueue(Refused):
@@ -195,8 +195,8 @@ class SendingExporter(Exporter[S]):
         lane = self._lanes[payload.signal]
         self.counters[payload.signal].offered(payload)
         result = asyncio.get_running_loop().create_future() if settings.wait_for_result else None
-        if self._storage is None and self._time_left() is None and lane.pace.is_ahead(payload.items):
-            await lane.pace.wait(payload.items)
+        if self._storage is None and self._time_left() is None and lane.intake.is_ahead(payload.items):
+            await lane.intake.wait(payload.items)
         try:
             await lane.queue.put(payload, result=result)
         except ConsumeError as error:
@@ -229,7 +229,7 @@ class SendingExporter(Exporter[S]):
             error = failure
         lane.queue.done(batch, error)
         if error is None:
-            lane.pace.delivered(batch.payload.items)
+            lane.intake.delivered(batch.payload.items)
         return True
 
     async def _send(self, batch: Batch) -> Partial | None:
@@ -313,7 +313,7 @@ class SendingExporter(Exporter[S]):
             if not isinstance(error, Exception):
                 return error
             if lane := self._lanes.get(batch.payload.signal):
-                lane.pace.failed()
+                lane.intake.failed()
             if not self.settings.retry_on_failure.enabled:
                 raise _refused("", error)
             wait = backoff.next(loop.time(), getattr(error, "retry_after", None) or 0.0)

@@ -22,7 +22,7 @@ _LONGEST_WAIT = 1.0
 """Seconds that a payload is made to wait, at most."""
 
 
-class Pace:
+class Intake:
     """waiting: items that are to be delivered. consumers: how many batches may be under way at a time.
 
     While attempts fail the far end counts as away, and nobody waits: the queue is there to be filled then.

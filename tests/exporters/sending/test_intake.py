@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from otelingest.exporters.sending import pace as module
-from otelingest.exporters.sending.pace import Pace
+from otelingest.exporters.sending import intake as module
+from otelingest.exporters.sending.intake import Intake
 
 
 class Backlog:
@@ -15,11 +15,11 @@ class Backlog:
 
     def __init__(self, items: int) -> None:
         self.items = items
-        self.pace = Pace(lambda: self.items, consumers=2)
+        self.intake = Intake(lambda: self.items, consumers=2)
 
     @property
     def is_ahead(self) -> bool:
-        return self.pace.is_ahead(1000)
+        return self.intake.is_ahead(1000)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def begun(clock, delivered: int = 0) -> Backlog:
     assert not backlog.is_ahead
     clock[0] += 3
     if delivered:
-        backlog.pace.delivered(delivered)
+        backlog.intake.delivered(delivered)
     return backlog
 
 
@@ -48,7 +48,7 @@ def test_little_may_always_wait(clock):
 def test_as_much_may_wait_as_is_delivered_in_two_seconds(clock):
     backlog = begun(clock)
     for _ in range(90):
-        backlog.pace.delivered(1000)  # 30,000 a second
+        backlog.intake.delivered(1000)  # 30,000 a second
     backlog.items = 60_001
     assert backlog.is_ahead
     backlog.items = 60_000
@@ -59,29 +59,29 @@ def test_before_anything_is_delivered_twice_what_is_under_way_may_wait(clock):
     backlog = begun(clock)
     backlog.items = 40_000
     assert backlog.is_ahead
-    assert not backlog.pace.is_ahead(10_000)  # two batches of that size are under way, and as many may wait
+    assert not backlog.intake.is_ahead(10_000)  # two batches of that size are under way, and as many may wait
 
 
 def test_a_far_end_that_takes_nothing_is_away_and_the_queue_may_fill(clock):
     backlog = begun(clock, delivered=100)
     backlog.items = 10_000_000
     assert backlog.is_ahead
-    backlog.pace.failed()
+    backlog.intake.failed()
     assert not backlog.is_ahead
-    backlog.pace.delivered(100)
+    backlog.intake.delivered(100)
     assert backlog.is_ahead
 
 
 async def test_waiting_ends_when_enough_is_delivered(clock):
     backlog = begun(clock, delivered=100)
     backlog.items = 100_000
-    waiting = asyncio.create_task(backlog.pace.wait(1000))
+    waiting = asyncio.create_task(backlog.intake.wait(1000))
     await asyncio.sleep(0.01)
-    backlog.pace.delivered(1)
+    backlog.intake.delivered(1)
     await asyncio.sleep(0.01)
     assert not waiting.done()
     backlog.items = 10_000
-    backlog.pace.delivered(1)
+    backlog.intake.delivered(1)
     await asyncio.sleep(0.01)
     assert waiting.done()
 
@@ -90,4 +90,4 @@ async def test_waiting_ends_after_a_while(monkeypatch, clock):
     monkeypatch.setattr(module, "_LONGEST_WAIT", 0.05)
     backlog = begun(clock)
     backlog.items = 100_000
-    await asyncio.wait_for(backlog.pace.wait(1000), 2)
+    await asyncio.wait_for(backlog.intake.wait(1000), 2)
