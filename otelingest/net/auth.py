@@ -10,6 +10,7 @@ from pydantic import Field
 from otelingest.config.settings import ComponentId, Naming, Settings
 from otelingest.pipeline.component import Host
 from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.payload import Context
 
 
 class Unauthenticated(Exception):
@@ -38,6 +39,38 @@ class ClientAuthenticator(Protocol):
 
     async def credentials(self) -> Mapping[str, str]:
         """Headers to add to a request (by gRPC, in lower case, to the call's metadata). They are secrets."""
+
+
+@runtime_checkable
+class HeaderEditor(Protocol):
+    """A client's authenticator that looks at whose data is sent, and at the headers that are there already."""
+
+    async def edit(self, headers: dict[str, str], context: Context) -> None:
+        """Change the headers of a request. Raises Rejected for data that cannot be sent so."""
+
+
+Authenticator = ClientAuthenticator | HeaderEditor
+
+
+async def authorize(authenticator: Authenticator | None, headers: dict[str, str], context: Context) -> None:
+    """Give a request what shows who sends. Raises what the authenticator raises."""
+    if isinstance(authenticator, HeaderEditor):
+        await authenticator.edit(headers, context)
+    elif authenticator is not None:
+        for name, value in (await authenticator.credentials()).items():
+            set_header(headers, name, value)
+
+
+def set_header(headers: dict[str, str], name: str, value: str) -> None:
+    """Set a header, whatever case it was written in before."""
+    drop_header(headers, name)
+    headers[name] = value
+
+
+def drop_header(headers: dict[str, str], name: str) -> None:
+    """Leave a header out, whatever case it is written in."""
+    for other in [other for other in headers if other.lower() == name.lower()]:
+        del headers[other]
 
 
 class AuthSettings(Settings):
@@ -69,12 +102,12 @@ def resolve(auth: AuthSettings | None, host: Host) -> ServerAuthenticator | None
     return extension
 
 
-def resolve_client(auth: AuthSettings | None, host: Host, protocol: str) -> ClientAuthenticator | None:
+def resolve_client(auth: AuthSettings | None, host: Host, protocol: str) -> Authenticator | None:
     """The same for a client; `protocol` is HTTP or gRPC, as the message calls it. Raises ConfigError."""
     if auth is None:
         return None
     extension = _extension(auth, host)
-    if not isinstance(extension, ClientAuthenticator):
+    if not isinstance(extension, ClientAuthenticator | HeaderEditor):
         raise ConfigError(f"requested authenticator is not a {protocol} client authenticator")
     _check_use(extension, "client")
     return extension

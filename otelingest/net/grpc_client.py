@@ -9,12 +9,13 @@ from typing import Any
 
 from otelingest import __version__
 from otelingest.net.answers import Unreadable, read_status
-from otelingest.net.auth import ClientAuthenticator, resolve_client
+from otelingest.net.auth import Authenticator, authorize, resolve_client
 from otelingest.net.grpc_client_settings import GrpcClientSettings
 from otelingest.net.status import Code, Status
 from otelingest.net.tls import stamp
 from otelingest.pipeline.component import Host
 from otelingest.pipeline.errors import ConfigError
+from otelingest.pipeline.payload import EMPTY_CONTEXT, Context
 
 _GRACE = 60.0
 """Seconds that calls may go on over a channel that is replaced."""
@@ -34,7 +35,7 @@ class GrpcClient:
     def __init__(self, settings: GrpcClientSettings, log: Any) -> None:
         self._settings = settings
         self._log = log
-        self._authenticator: ClientAuthenticator | None = None
+        self._authenticator: Authenticator | None = None
         self._metadata: list[tuple[str, str | bytes]] = []
         self._channel: Any = None
         self._stamp: list[tuple[int, int, int]] = []
@@ -65,10 +66,10 @@ class GrpcClient:
             task.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
 
-    async def call(self, method: str, request: bytes, seconds: float | None) -> bytes:
+    async def call(self, method: str, request: bytes, seconds: float | None, context: Context = EMPTY_CONTEXT) -> bytes:
         """Call `method` (`/package.Service/Method`). Raises CallFailed.
 
-        seconds: until the call is given up; told to the server too.
+        seconds: until the call is given up; told to the server too. context: whose data it is.
         """
         import grpc
         import grpc.aio
@@ -76,8 +77,10 @@ class GrpcClient:
         self._follow_files()
         metadata = self._metadata
         if self._authenticator is not None:
-            shown = await self._authenticator.credentials()
-            metadata = [*metadata, *(_entry(name, value) for name, value in shown.items())]
+            texts = {name: value for name, value in metadata if isinstance(value, str)}
+            await authorize(self._authenticator, texts, context)
+            binary = [(name, value) for name, value in metadata if isinstance(value, bytes)]
+            metadata = [*binary, *(_entry(name, value) for name, value in texts.items())]
         call = self._channel.unary_unary(method)(
             request, timeout=seconds, metadata=metadata, wait_for_ready=self._settings.wait_for_ready
         )

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelingest import __version__
 from otelingest.config.secrecy import without_passwords
-from otelingest.net.auth import ClientAuthenticator, resolve_client
+from otelingest.net.auth import Authenticator, authorize, resolve_client, set_header
 from otelingest.net.compressing import compress
 from otelingest.net.http_client_settings import HttpClientSettings
 from otelingest.net.limits import BIG_BODY
 from otelingest.net.tls import ClientTlsSettings, stamp
 from otelingest.pipeline.component import Host
 from otelingest.pipeline.errors import ConfigError, Refused
+from otelingest.pipeline.payload import EMPTY_CONTEXT, Context
 
 if TYPE_CHECKING:
     import aiohttp
@@ -60,7 +61,7 @@ class HttpClient:
         self._secure = secure
         self._log = log
         self._session: aiohttp.ClientSession | None = None
-        self._authenticator: ClientAuthenticator | None = None
+        self._authenticator: Authenticator | None = None
         self._tls: _Tls | None = None
         self._headers: dict[str, str] = {}
         self._proxies: Mapping[str, str] = {}
@@ -80,9 +81,9 @@ class HttpClient:
         self._proxies = urllib.request.getproxies()
         self._headers = {"User-Agent": USER_AGENT}
         for name, value in settings.headers.items():
-            self._set(name, _checked(name, value.get_secret_value()))
+            set_header(self._headers, name, _checked(name, value.get_secret_value()))
         if settings.compresses:
-            self._set("Content-Encoding", settings.compression)
+            set_header(self._headers, "Content-Encoding", settings.compression)
         cookies = settings.cookies is not None and settings.cookies.enabled
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
@@ -111,8 +112,8 @@ class HttpClient:
             return compress(settings.compression, body, level)
         return await asyncio.to_thread(compress, settings.compression, body, level)
 
-    async def post(self, url: str, body: bytes, content_type: str) -> Answer:
-        """Send an encoded body.
+    async def post(self, url: str, body: bytes, content_type: str, context: Context = EMPTY_CONTEXT) -> Answer:
+        """Send an encoded body. context: whose data it is.
 
         Raises Refused, with a text like the collector's, when no answer could be had; ConsumeError from nothing else.
         """
@@ -120,8 +121,7 @@ class HttpClient:
 
         assert self._session is not None
         headers = {**self._headers, "Content-Type": content_type}
-        if self._authenticator is not None:
-            headers = {**headers, **await self._authenticator.credentials()}
+        await authorize(self._authenticator, headers, context)
         try:
             return await self._post(url, body, headers)
         except TimeoutError:
@@ -166,12 +166,6 @@ class HttpClient:
         if proxy is None or host in ("localhost", "127.0.0.1", "::1") or urllib.request.proxy_bypass(host):
             return None
         return proxy
-
-    def _set(self, name: str, value: str) -> None:
-        """Set a header whatever case it was written in before."""
-        for other in [other for other in self._headers if other.lower() == name.lower()]:
-            del self._headers[other]
-        self._headers[name] = value
 
 
 class _Tls:

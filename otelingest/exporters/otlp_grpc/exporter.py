@@ -75,7 +75,7 @@ class OtlpGrpcExporter(SendingExporter[OtlpGrpcExporterSettings]):
         payload = batch.payload
         request = payload.chunks[0] if len(payload.chunks) == 1 else b"".join(payload.chunks)
         try:
-            answer = await self._client.call(METHODS[payload.signal], request, self.timeout or None)
+            answer = await self._client.call(METHODS[payload.signal], request, self.timeout or None, payload.context)
         except CallFailed as error:
             raise refusal(error.status) from None
         return self._partial(payload.signal, answer)

@@ -80,7 +80,7 @@ class OtlpHttpExporter(SendingExporter[OtlpHttpExporterSettings]):
     async def push(self, batch: Batch) -> Partial | None:
         signal = batch.payload.signal
         url = self._urls[signal]
-        answer = await self._client.post(url, batch.prepared, self._content_type)
+        answer = await self._client.post(url, batch.prepared, self._content_type, batch.payload.context)
         if not 200 <= answer.status < 300:
             raise refusal(url, answer)
         return self._partial(signal, url, answer)
