@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 ANSWER_LIMIT = 1 << 20
+_JSON = {"Accept": "application/json"}
+_HEADERS = {"GET": _JSON, "POST": _JSON | {"Content-Type": "application/x-www-form-urlencoded"}}
 
 
 class Unanswered(Exception):
@@ -21,7 +24,7 @@ class Reply(NamedTuple):
 async def ask(
     url: str,
     *,
-    form: Mapping[str, str] | None = None,
+    form: Sequence[tuple[str, str]] | None = None,
     headers: Mapping[str, str] | None = None,
     tls: ssl.SSLContext | None = None,
     seconds: float | None = 5.0,
@@ -42,8 +45,8 @@ async def ask(
             session.request(
                 method,
                 url,
-                data=form,
-                headers={"Accept": "application/json"} | dict(headers or {}),
+                data=form if form is None else urlencode(form),
+                headers=_HEADERS[method] | dict(headers or {}),
                 allow_redirects=form is None,
                 max_redirects=5,
                 ssl=tls if tls is not None else True,
