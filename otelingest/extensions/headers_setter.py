@@ -1,12 +1,13 @@
 """`headers_setter`: gives what an exporter sends headers of its own, or of whoever has sent the data: a tenant's, say.
 
-What comes from the request needs `include_metadata: true` at the receiver, and where data is batched
-`metadata_keys` that keep the senders apart.
+What comes from the request needs `include_metadata: true` at the receiver. Whoever makes batches (`batch`, or
+`sending_queue.batch` of the exporter) mixes senders: of them only the headers in its `metadata_keys` are left, and
+no attribute. A queue on disk (`storage`) keeps what is looked at here, and nothing else: a header that is a
+secret, `authorization` say, then lies in the journal's files, which only the collector's user can read (0600).
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,12 +15,21 @@ from typing import ClassVar
 from pydantic import Field
 
 from otelingest.config.settings import ComponentId, Naming, Problem, Secret, Settings
-from otelingest.net.auth import Authenticator, ClientAuthenticator, HeaderEditor, authorize, drop_header, set_header
+from otelingest.net.auth import (
+    Authenticator,
+    ClientAuthenticator,
+    HeaderEditor,
+    authorize,
+    drop_header,
+    needs_of,
+    set_header,
+)
 from otelingest.net.listen import reason
 from otelingest.net.watched_file import WatchedFile
 from otelingest.pipeline.component import Env, Extension, Host
 from otelingest.pipeline.errors import ConfigError, Rejected
 from otelingest.pipeline.payload import Context
+from otelingest.pipeline.senders import Needs
 
 ACTIONS = ("insert", "update", "upsert", "delete")
 Value = Callable[[Context], str]
@@ -92,6 +102,11 @@ class HeadersSetter(Extension[HeadersSetterSettings]):
         super().__init__(settings, env)
         self._headers: list[_Header] = []
         self._first: Authenticator | None = None
+        changed = [header for header in settings.headers if header.action != "delete"]
+        self.needs = Needs(
+            frozenset(header.from_context.lower() for header in changed if header.from_context),
+            frozenset(header.from_attribute for header in changed if header.from_attribute),
+        )
 
     async def start(self, host: Host) -> None:
         """Read files and find the other authenticator. Raises ConfigError."""
@@ -108,6 +123,7 @@ class HeadersSetter(Extension[HeadersSetterSettings]):
                 what = "is no authenticator for clients" if found is not None else "is not in service.extensions before"
                 raise ConfigError(f'additional_auth: the extension "{id}" {what}')
             self._first = found
+            self.needs |= needs_of(found)
 
     async def edit(self, headers: dict[str, str], context: Context) -> None:
         """Raises Rejected for a value that cannot be that of a header."""
@@ -158,10 +174,8 @@ def _from_context(name: str, default: str) -> Value:
 
 def _from_attribute(name: str, default: str) -> Value:
     def value(context: Context) -> str:
-        found = context.auth.get(name)
-        if found is None:
-            return default
-        return found if isinstance(found, str) else json.dumps(found, separators=(",", ":"))
+        found = context.attribute(name)
+        return default if found is None else found
 
     return value
 

@@ -11,6 +11,7 @@ from otelingest.config.settings import ComponentId, Naming, Settings
 from otelingest.pipeline.component import Host
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import Context
+from otelingest.pipeline.senders import NOTHING, Needs
 
 
 class Unauthenticated(Exception):
@@ -43,13 +44,23 @@ class ClientAuthenticator(Protocol):
 
 @runtime_checkable
 class HeaderEditor(Protocol):
-    """A client's authenticator that looks at whose data is sent, and at the headers that are there already."""
+    """A client's authenticator that looks at whose data is sent, and at the headers that are there already.
+
+    needs: what it looks at of the sender. A queue on disk keeps that, and nothing else.
+    """
+
+    needs: Needs
 
     async def edit(self, headers: dict[str, str], context: Context) -> None:
         """Change the headers of a request. Raises Rejected for data that cannot be sent so."""
 
 
 Authenticator = ClientAuthenticator | HeaderEditor
+
+
+def needs_of(authenticator: Authenticator | None) -> Needs:
+    """What an authenticator looks at of a sender."""
+    return authenticator.needs if isinstance(authenticator, HeaderEditor) else NOTHING
 
 
 async def authorize(authenticator: Authenticator | None, headers: dict[str, str], context: Context) -> None:

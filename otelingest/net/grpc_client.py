@@ -9,13 +9,14 @@ from typing import Any
 
 from otelingest import __version__
 from otelingest.net.answers import Unreadable, read_status
-from otelingest.net.auth import Authenticator, authorize, resolve_client
+from otelingest.net.auth import Authenticator, authorize, needs_of, resolve_client
 from otelingest.net.grpc_client_settings import GrpcClientSettings
 from otelingest.net.status import Code, Status
 from otelingest.net.tls import stamp
 from otelingest.pipeline.component import Host
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context
+from otelingest.pipeline.senders import Needs
 
 _GRACE = 60.0
 """Seconds that calls may go on over a channel that is replaced."""
@@ -56,6 +57,11 @@ class GrpcClient:
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         self._stamp = self._state()
         self._channel = self._open()
+
+    @property
+    def needs(self) -> Needs:
+        """What the authenticator looks at of whose data it is; known once it is found."""
+        return needs_of(self._authenticator)
 
     async def close(self) -> None:
         """End every call and connection."""

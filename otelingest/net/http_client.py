@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelingest import __version__
 from otelingest.config.secrecy import without_passwords
-from otelingest.net.auth import Authenticator, authorize, resolve_client, set_header
+from otelingest.net.auth import Authenticator, authorize, needs_of, resolve_client, set_header
 from otelingest.net.compressing import compress
 from otelingest.net.http_client_settings import HttpClientSettings
 from otelingest.net.limits import BIG_BODY
@@ -25,6 +25,7 @@ from otelingest.net.tls import ClientTlsSettings, stamp
 from otelingest.pipeline.component import Host
 from otelingest.pipeline.errors import ConfigError, Refused
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context
+from otelingest.pipeline.senders import Needs
 
 if TYPE_CHECKING:
     import aiohttp
@@ -95,6 +96,11 @@ class HttpClient:
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=30),
             skip_auto_headers=("User-Agent", "Accept-Encoding"),
         )
+
+    @property
+    def needs(self) -> Needs:
+        """What the authenticator looks at of whose data it is; known once it is found."""
+        return needs_of(self._authenticator)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -84,6 +84,8 @@ class Env:
     durable: of a processor: something behind it has acknowledged data only when that is on disk, so nobody before may
     do so earlier.
     batching: of an exporter: what processors leave to its queues, by signal.
+    known: of a processor or exporter that stands behind processors that make batches: by signal, the request headers
+    that are still known of a sender, of whom nothing else is. A signal that is not here comes as it was sent.
     """
 
     id: ComponentId
@@ -91,6 +93,7 @@ class Env:
     signals: frozenset[Signal] = field(default=ALL_SIGNALS)
     durable: bool = False
     batching: Mapping[Signal, Batching] = field(default_factory=dict)
+    known: Mapping[Signal, frozenset[str]] = field(default_factory=dict)
 
 
 class Component(Generic[S]):

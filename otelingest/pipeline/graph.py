@@ -194,14 +194,17 @@ class _Builder:
         place = (pipeline_id, processor_id)
         outgoing: Meter = self._part(("outgoing", *place), (id(next),), lambda: Meter(next))
         durable = self._durable[pipeline_id]
+        processors = self._pipelines[pipeline_id].processors
+        keys = self._known_behind(processors[: processors.index(processor_id)])
+        known = {} if keys is None else dict.fromkeys(signals, keys)
         node = self._node(
             "processors",
             processor_id,
-            (id(outgoing), durable),
+            (id(outgoing), durable, keys),
             signals,
             outgoing,
             pipeline=pipeline_id,
-            extra={"durable": durable},
+            extra={"durable": durable, "known": known},
         )
         processor: Any = node.component
         incoming: Meter = self._part(("incoming", *place), (id(processor),), lambda: Meter(processor))
@@ -217,9 +220,9 @@ class _Builder:
             if self._is_connector(exporter_id):
                 component = self._source("connectors", exporter_id, signals)
             else:
-                batching = self._batching_for(exporter_id)
-                basis = (signals, tuple(batching.items()))
-                extra = {"batching": batching}
+                batching, known = self._batching_for(exporter_id), self._known_to(exporter_id)
+                basis = (signals, tuple(batching.items()), tuple(known.items()))
+                extra = {"batching": batching, "known": known}
                 component = self._node("exporters", exporter_id, basis, signals, extra=extra).component
             slot: Slot = self._part(("end", exporter_id), (), lambda: Slot(component))
             self._graph.lead(slot, component)
@@ -291,6 +294,30 @@ class _Builder:
             if any(self._is_connector(id) and id in pipeline.receivers for id in other.exporters)
         ]
         return next(filter(None, map(self._batching_of, before)), None)
+
+    def _known_behind(self, processors: Sequence[ComponentId]) -> frozenset[str] | None:
+        """What is known of a sender behind these: None is all, else what keeps all of their batches apart."""
+        known: frozenset[str] | None = None
+        for processor_id in processors:
+            processor = self._class("processors", processor_id)
+            made: Batching | None = processor.batching(self._settings["processors"][processor_id])
+            if made is not None:
+                keys = frozenset(made.metadata_keys)
+                known = keys if known is None else known & keys
+        return known
+
+    def _known_to(self, exporter_id: ComponentId) -> dict[Signal, frozenset[str]]:
+        """The same for an exporter, by signal: what any of its pipelines leaves. Not there where one leaves all."""
+        found: dict[Signal, list[frozenset[str] | None]] = {}
+        for pipeline_id, pipeline in self._pipelines.items():
+            if exporter_id in pipeline.exporters:
+                left = self._known_behind(pipeline.processors)
+                found.setdefault(Signal(pipeline_id.signal), []).append(left)
+        return {
+            signal: frozenset().union(*(keys for keys in lefts if keys is not None))
+            for signal, lefts in found.items()
+            if None not in lefts
+        }
 
     def _node(
         self,

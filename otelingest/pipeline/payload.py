@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -48,19 +49,35 @@ class Context:
     peer: the client's IP address, or "" where there is none (a unix socket).
     metadata: request headers, lower-case names to values in order; filled when the receiver has `include_metadata`.
     auth: attributes that an authenticator vouches for, by name.
+    name: who sends, where the rest is no longer known.
     """
 
     peer: str = ""
     metadata: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: _NOTHING)
     auth: Mapping[str, Any] = field(default_factory=lambda: _NOTHING)
+    name: str = ""
 
     @property
     def sender(self) -> str:
         """Who sends, as far as is known: the authenticated identity, as a hash of its attributes, else the address."""
+        if self.name:
+            return self.name
         if not self.auth:
             return self.peer
         # Attributes hold secrets, a token for example; this name is kept on disk.
         return f"auth:{hashlib.sha256(repr(sorted(self.auth.items(), key=str)).encode()).hexdigest()[:32]}"
+
+    def attribute(self, name: str) -> str | None:
+        """An attribute that an authenticator vouches for, as text: JSON, where it is none. None where there is none."""
+        value = self.auth.get(name)
+        if value is None or isinstance(value, str):
+            return value
+        return json.dumps(value, separators=(",", ":"), default=str)
+
+    def only(self, metadata: Collection[str]) -> Context:
+        """What is left of it behind whoever makes batches: those headers, and the sender's name."""
+        kept = {name: self.metadata[name] for name in metadata if name in self.metadata}
+        return Context(metadata=kept or _NOTHING, name=self.sender)
 
 
 EMPTY_CONTEXT = Context()

@@ -17,10 +17,12 @@ from otelingest.config.patterns import Pattern
 from otelingest.config.settings import Settings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import Context
+from otelingest.pipeline.senders import NOTHING, Needs
 from otelingest.processors.attribute_values import CONVERSIONS, from_yaml, hash_in_place
 
 Attributes = Any
 """A repeated field of `KeyValue`, which the caller owns."""
+_ADDRESS, _VOUCHED, _HEADER = "client.address", "auth.", "metadata."
 Apply = Callable[[Attributes, Context], None]
 Source = Callable[[Attributes, Context], "Any | None"]
 
@@ -55,6 +57,19 @@ class Actions:
         self.context_sources: tuple[str, ...] = tuple(a.from_context for a in settings if a.from_context)
         """The `from_context` of every action: all that the outcome depends on beside the attributes."""
 
+    @property
+    def needs(self) -> Needs:
+        """What of a request's sender the outcome depends on."""
+        found = NOTHING
+        for name in self.context_sources:
+            if name == _ADDRESS:
+                found |= Needs(peer=True)
+            elif name.startswith(_VOUCHED):
+                found |= Needs(attributes=frozenset({name.removeprefix(_VOUCHED)}))
+            else:
+                found |= Needs(metadata=frozenset({name.removeprefix(_HEADER).lower()}))
+        return found
+
     def apply(self, attributes: Attributes, context: Context) -> None:
         """Run every action in order on an attribute list."""
         for action in self._apply:
@@ -66,16 +81,16 @@ def from_context(name: str, context: Context) -> str | None:
 
     Several values are joined with `;`. A name without a prefix is a header, as it was in older versions.
     """
-    if name == "client.address":
+    if name == _ADDRESS:
         return context.peer
-    if name.startswith("auth."):
-        value = context.auth.get(name.removeprefix("auth."))
+    if name.startswith(_VOUCHED):
+        value = context.auth.get(name.removeprefix(_VOUCHED))
         if isinstance(value, str):
             return value
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             return None
         return ";".join(value) if value else None
-    values = context.metadata.get(name.removeprefix("metadata.").lower())
+    values = context.metadata.get(name.removeprefix(_HEADER).lower())
     return ";".join(values) if values else None
 
 

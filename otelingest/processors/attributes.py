@@ -9,9 +9,10 @@ from google.protobuf.message import DecodeError
 from pydantic import Field
 
 from otelingest.config.settings import Problem, Settings
-from otelingest.pipeline.component import Consumer, Env, Processor
+from otelingest.pipeline.component import Consumer, Env, Host, Processor
 from otelingest.pipeline.errors import Partial, Rejected
 from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.senders import tell_what_is_missing
 from otelingest.processors.attribute_actions import Actions, ActionSettings
 from otelingest.processors.matching import Matcher, MatchSettings, compile_match, ignored_for_metrics
 
@@ -51,6 +52,10 @@ class AttributesProcessor(Processor[AttributesSettings]):
                         section=name,
                         properties=ignored,
                     )
+
+    async def start(self, host: Host) -> None:
+        for signal, left in self.env.known.items():
+            tell_what_is_missing(self.log, self._actions.needs, signal, [left])
 
     async def consume(self, payload: Payload) -> Partial | None:
         try:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import ClassVar
 
 from pydantic import Field
@@ -139,7 +140,8 @@ class BatchProcessor(Processor[BatchSettings]):
         if self._stopping:
             raise Refused("the collector is shutting down", retry_after=_RETRY_AFTER)
         if self.env.durable:
-            return await self.next.consume(payload)
+            # As behind batches: whoever looks at the sender sees the same with and without a queue on disk.
+            return await self.next.consume(replace(payload, context=payload.context.only(self._keys)))
         if payload.items:
             await self._group(payload.context).add(payload)
         return None

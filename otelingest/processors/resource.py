@@ -11,9 +11,10 @@ from pydantic import Field
 
 from otelingest.codec.types import Malformed
 from otelingest.config.settings import Problem, Settings
-from otelingest.pipeline.component import Consumer, Env, Processor
+from otelingest.pipeline.component import Consumer, Env, Host, Processor
 from otelingest.pipeline.errors import Partial, Rejected
 from otelingest.pipeline.payload import Context, Payload
+from otelingest.pipeline.senders import tell_what_is_missing
 from otelingest.processors.attribute_actions import Actions, ActionSettings, from_context
 from otelingest.processors.splice import Memory, replace_resources
 
@@ -39,6 +40,10 @@ class ResourceProcessor(Processor[ResourceSettings]):
         super().__init__(settings, env, next)
         self._actions = Actions(settings.attributes)
         self._memory = Memory()
+
+    async def start(self, host: Host) -> None:
+        for signal, left in self.env.known.items():
+            tell_what_is_missing(self.log, self._actions.needs, signal, [left])
 
     async def consume(self, payload: Payload) -> Partial | None:
         context = payload.context

@@ -77,7 +77,7 @@ class DeadLetters:
         path = self._folder / f"{stamp}-{uuid.uuid4().hex[:8]}{_SUFFIX}"
         fresh = path.with_suffix(".new")
         try:
-            with open(fresh, "wb") as file:
+            with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
                 file.writelines(data)
                 file.flush()
                 os.fsync(file.fileno())

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from otelingest.pipeline.errors import ConsumeError, Refused
-from otelingest.pipeline.payload import Context, Payload, Signal
+from otelingest.pipeline.payload import Payload, Signal
 from otelingest.storage import marks
 from otelingest.storage.cleaning import Cleaner
 from otelingest.storage.lane import Entry, Lane, Mark, Slice
@@ -25,6 +25,7 @@ from otelingest.storage.records import Kind, Record, digest
 from otelingest.storage.recovery import Recovered, entry_of, recover
 from otelingest.storage.resends import Resends, resend_key
 from otelingest.storage.segments import SEGMENT_SIZE, Files, Segment
+from otelingest.storage.senders import kept_of
 from otelingest.storage.writer import Write, Writer
 
 _HOT_BYTES = 32 << 20
@@ -35,12 +36,12 @@ _RETRY_AFTER = 1.0
 
 @dataclass(eq=False, slots=True)
 class _Taking:
-    """A payload that is about to be written. owed: its entry in each lane. keys: what it is recognised by."""
+    """A payload that is about to be written. owed: its entry in each lane. keys: what it is recognised by there."""
 
     payload: Payload
     write: Write
     owed: dict[Lane, Entry] = field(default_factory=dict)
-    keys: list[int] = field(default_factory=list)
+    keys: dict[str, int] = field(default_factory=dict)
 
 
 class Journal:
@@ -161,7 +162,8 @@ class Journal:
         taking = self._taking.get(id(payload))
         body = taking.write.digest if taking is not None else digest(payload.chunks)
         sender = taking.write.meta["w"] if taking is not None else payload.context.sender
-        key = resend_key(lane.name, sender, body)
+        seen = kept_of(payload.context, lane.metadata_keys, lane.attributes)
+        key = resend_key(lane.name, f"{sender}{seen}" if seen else sender, body)
         if self._resends.window and (before := self._under_way.get(key)) is not None:
             await before.written()
             return self._came_again()
@@ -179,7 +181,10 @@ class Journal:
         lane.next_number += 1
         lane.owe(entry)
         taking.owed[lane] = entry
-        taking.keys.append(key)
+        taking.keys[lane.name] = key
+        if seen:
+            # Whoever reads the record again does not know what this lane looks at.
+            write.meta.setdefault("k", {})[lane.name] = key
         self._under_way[key] = write
         await write.written()
         return True
@@ -199,8 +204,9 @@ class Journal:
         refused = set()
         for key, one in taking.items():
             one.write.meta["o"] = [(lane.name, entry.number) for lane, entry in one.owed.items()]
-            if kept := _kept_metadata(one.payload.context, one.owed):
-                one.write.meta["m"] = kept
+            metadata_keys = frozenset().union(*(lane.metadata_keys for lane in one.owed))
+            attributes = frozenset().union(*(lane.attributes for lane in one.owed))
+            one.write.meta.update(kept_of(one.payload.context, metadata_keys, attributes))
             if key in vetoed:
                 refused.add(one.write)
                 one.write.end(vetoed[key][1])
@@ -208,7 +214,7 @@ class Journal:
 
     def _taken(self, taking: _Taking, segment: Segment, at: int) -> None:
         taken = taking.write.meta["t"]
-        for key in taking.keys:
+        for key in taking.keys.values():
             self._under_way.pop(key, None)
             self._resends.add(key, taken)
             segment.keys.add(key, taken)
@@ -219,7 +225,7 @@ class Journal:
             self._hand_over(lane, entry)
 
     def _not_taken(self, taking: _Taking) -> None:
-        for key in taking.keys:
+        for key in taking.keys.values():
             self._under_way.pop(key, None)
         for lane, entry in taking.owed.items():
             lane.forget(entry)
@@ -332,14 +338,6 @@ class Journal:
 def _payload_meta(payload: Payload, sender: str) -> dict[str, Any]:
     """What a record says of a payload, but for who owes it: that is known when it is written."""
     return {"g": str(payload.signal), "i": payload.items, "t": round(time.time(), 3), "w": sender}
-
-
-def _kept_metadata(context: Context, lanes: Iterable[Lane]) -> dict[str, tuple[str, ...]]:
-    """Of a request's headers, those that someone looks at who takes it from the journal."""
-    if not context.metadata:
-        return {}
-    wanted = {key for lane in lanes for key in lane.metadata_keys}
-    return {key: values for key, values in context.metadata.items() if key in wanted}
 
 
 def _body_at(segment: Segment, at: int) -> bytes | None:

@@ -89,8 +89,8 @@ class Lane:
 
     totals: what is owed. senders: the same for each sender. marks: batches that are cut and not done.
     interrupted: batches that an earlier process had begun; they come first, as they were.
-    metadata_keys: request headers that whoever takes from it looks at, in lower case. Of what is known of a sender
-    nothing else is written to the disk.
+    metadata_keys: request headers that whoever takes from it looks at, in lower case. attributes: the same of what an
+    authenticator has vouched for. Of what is known of a sender nothing else is written to the disk.
     """
 
     def __init__(self, name: str, signal: Signal) -> None:
@@ -99,6 +99,7 @@ class Lane:
         self.totals = Totals()
         self.senders: dict[str, Totals] = {}
         self.metadata_keys: frozenset[str] = frozenset()
+        self.attributes: frozenset[str] = frozenset()
         self.marks: dict[str, Mark] = {}
         self.interrupted: deque[Mark] = deque()
         self.next_number = 0

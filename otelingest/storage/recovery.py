@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from otelingest.pipeline.payload import Context, Signal
+from otelingest.pipeline.payload import Signal
 from otelingest.storage.intervals import Intervals
 from otelingest.storage.lane import Entry, Lane, Mark, Slice
 from otelingest.storage.records import Kind, Record
 from otelingest.storage.resends import resend_key
 from otelingest.storage.segments import Segment
+from otelingest.storage.senders import context_of
 
 
 @dataclass(slots=True)
@@ -43,8 +44,8 @@ class _Found:
 def entry_of(record: Record, number: int, segment: Segment) -> Entry:
     """The entry of a payload's record. Its payload is not read."""
     meta = record.meta
-    context = Context(metadata={name: tuple(values) for name, values in meta.get("m", {}).items()})
-    return Entry(number, meta["i"], record.body_size, context, meta["w"], meta["t"], segment=segment, at=record.at)
+    sender = context_of(meta)
+    return Entry(number, meta["i"], record.body_size, sender, meta["w"], meta["t"], segment=segment, at=record.at)
 
 
 def recover(segments: Sequence[Segment], *, resend_window: float) -> Recovered:
@@ -124,7 +125,7 @@ def _read_keys(record: Record, segment: Segment, recovered: Recovered, oldest: f
         return
     taken = record.meta["t"]
     for name, _ in record.meta["o"]:
-        key = resend_key(name, record.meta["w"], record.digest)
+        key = record.meta.get("k", {}).get(name) or resend_key(name, record.meta["w"], record.digest)
         segment.keys.add(key, taken)
         recovered.keys.append((taken, key))
 

@@ -23,6 +23,8 @@ _READ, _PEEK = 1 << 18, 1 << 12
 """How much is read at once to find records: of small ones many, of large ones just the header."""
 _MOST_PIECES = 512
 _SUFFIX = ".segment"
+_MODE = 0o600
+"""As upstream's. What is in it may be anybody's prompts, and a header that is needed later may be a password."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -50,7 +52,10 @@ class Segment:
     def open(cls, path: Path) -> Segment:
         """An existing one, for reading only."""
         number = int(path.name.removesuffix(_SUFFIX))
-        return cls(path, number, os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):
+            os.fchmod(fd, _MODE)
+        return cls(path, number, fd)
 
     def write(self, pieces: Sequence[bytes], *, sync: bool) -> None:
         """Append, and bring it to the disk. What has been written is no part of it unless all has.
@@ -169,7 +174,7 @@ class Files:
         try:
             if self._spares:
                 self._spares.pop().rename(path)
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE)
             self._sync_folder()
         except OSError as error:
             kind = StorageFull if error.errno in _FULL else StorageError

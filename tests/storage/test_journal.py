@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +177,46 @@ async def test_of_a_sender_only_what_is_needed_later_is_on_disk(tmp_path: Path) 
     entry = await again.take(lane)
     assert entry is not None
     assert entry.context.metadata == {"tenant": ("a",)}
+    lane.metadata_keys = frozenset({"tenant"})
     assert not await again.append(sent, lane)
+    await again.close()
+
+
+async def test_what_a_lane_looks_at_of_a_sender_is_kept_as_text_and_tells_requests_apart(tmp_path: Path) -> None:
+    journal = await opened(tmp_path)
+    lane, other = lane_of(journal), lane_of(journal, "other/traces")
+    lane.attributes = frozenset({"project", "roles", "size", "odd", "absent"})
+    auth = {"project": "p", "roles": ["a", "b"], "size": 10**30, "odd": "\ud800", "raw": "s3cret"}
+    first = Payload(Signal.TRACES, (b"x",), 1, Context("10.0.0.1", auth=auth, name="me"))
+    second = replace(first, context=replace(first.context, auth={"project": "q"}))
+    for sent in (first, second, first):
+        await asyncio.gather(journal.append(sent, lane), journal.append(sent, other))
+    assert (lane.totals.requests, other.totals.requests) == (2, 1)
+    await crash(journal)
+    assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    again = await opened(tmp_path)
+    lane, entries = lane_of(again), []
+    for _ in range(2):
+        entry = await again.take(lane)
+        assert entry is not None
+        entries.append(entry.context)
+        assert entry.context.sender == "me"
+    texts = {"project": "p", "roles": '["a","b"]', "size": str(10**30), "odd": "?"}
+    assert [context.auth for context in entries] == [texts, {"project": "q"}]
+    lane.attributes = frozenset({"project", "roles", "size", "odd", "absent"})
+    assert not await again.append(second, lane)
+    await again.close()
+
+
+async def test_only_the_collectors_user_can_read_it(tmp_path: Path) -> None:
+    journal = await opened(tmp_path)
+    assert await journal.append(payload("x"), lane_of(journal))
+    await crash(journal)
+    segments = list(tmp_path.glob("*.segment"))
+    assert {path.stat().st_mode & 0o777 for path in segments} == {0o600}
+    segments[0].chmod(0o640)  # as an earlier version has left it
+    again = await opened(tmp_path)
+    assert {path.stat().st_mode & 0o777 for path in segments} == {0o600}
     await again.close()
 
 

@@ -15,6 +15,7 @@ from otelingest.net.status import GO_NAME, Code, Status
 from otelingest.pipeline.component import Env, Host
 from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.payload import Signal
+from otelingest.pipeline.senders import Needs
 
 METHODS: Mapping[Signal, str] = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -62,6 +63,10 @@ class OtlpGrpcExporter(SendingExporter[OtlpGrpcExporterSettings]):
     def destination(self, signal: Signal) -> Mapping[str, str]:
         server, _, port = self.settings.address.rpartition(":")
         return {"server_address": server.strip("[]"), "server_port": port} if server and port.isdigit() else {}
+
+    @property
+    def needs(self) -> Needs:
+        return self._client.needs
 
     async def start(self, host: Host) -> None:
         await self._client.start(host)

@@ -22,6 +22,7 @@ from otelingest.net.status import GO_NAME, Code, Status
 from otelingest.pipeline.component import Env, Host
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
 from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.senders import Needs
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -63,6 +64,10 @@ class OtlpHttpExporter(SendingExporter[OtlpHttpExporterSettings]):
         url = urlsplit(self._urls[signal])
         port = url.port or (443 if url.scheme == "https" else 80)
         return {"server_address": url.hostname or "", "server_port": str(port), "url_path": url.path}
+
+    @property
+    def needs(self) -> Needs:
+        return self._client.needs
 
     async def start(self, host: Host) -> None:
         await self._client.start(host)

@@ -18,6 +18,7 @@ from otelingest.pipeline.component import Env, Exporter, Host
 from otelingest.pipeline.errors import ConfigError, ConsumeError, Partial, Refused, Rejected
 from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.senders import NOTHING, Needs, tell_what_is_missing
 
 S = TypeVar("S", bound=SendingSettings)
 
@@ -102,9 +103,15 @@ class SendingExporter(Exporter[S]):
         """
         raise NotImplementedError
 
+    @property
+    def needs(self) -> Needs:
+        """What `push` looks at of whose data a batch is. It is known before `start` of this class."""
+        return NOTHING
+
     async def start(self, host: Host) -> None:
         self._host = host
         settings = self.settings.sending_queue
+        self._tell_what_is_missing()
         if settings is None:
             return
         if settings.storage:
@@ -137,7 +144,10 @@ class SendingExporter(Exporter[S]):
         journal = self._storage.journal
         lane = journal.lane(f"{self.env.id}/{signal}", signal)
         batch, _ = self._batching(signal, settings)
-        lane.metadata_keys = frozenset(map(str.lower, batch.partition.metadata_keys if batch is not None else ()))
+        if batch is None:
+            lane.metadata_keys, lane.attributes = self.needs.metadata, self.needs.attributes
+        else:
+            lane.metadata_keys = batch.partition.names
         left = self.env.batching.get(signal)
         queue = DurableQueue(
             journal,
@@ -157,6 +167,14 @@ class SendingExporter(Exporter[S]):
         if settings.batch is None and left is not None:
             return batch_settings(left), "items"
         return settings.batch, settings.batch_sizer
+
+    def _tell_what_is_missing(self) -> None:
+        for signal in sorted(self.env.signals):
+            lefts = [self.env.known[signal]] if signal in self.env.known else []
+            queue = self.settings.sending_queue
+            if queue is not None and (batch := self._batching(signal, queue)[0]) is not None:
+                lefts.append(batch.partition.names)
+            tell_what_is_missing(self.log, self.needs, signal, lefts)
 
     async def stop(self) -> None:
         """Send what is in the queue, each batch at once and again until the time is over; then say what is left."""

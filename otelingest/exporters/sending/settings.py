@@ -54,6 +54,11 @@ class PartitionSettings(Settings):
     metadata_keys: list[str] = Field(default_factory=list)
     """Request headers by whose values batches are kept apart."""
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Those in lower case."""
+        return frozenset(map(str.lower, self.metadata_keys))
+
 
 class BatchSettings(Settings):
     """How payloads in the queue are joined before they are sent."""
