@@ -22,6 +22,7 @@ from otelingest.net.auth import (
     authorize,
     drop_header,
     needs_of,
+    requires_tls,
     set_header,
 )
 from otelingest.net.listen import reason
@@ -103,6 +104,7 @@ class HeadersSetter(Extension[HeadersSetterSettings]):
         self._headers: list[_Header] = []
         self._first: Authenticator | None = None
         changed = [header for header in settings.headers if header.action != "delete"]
+        self.requires_tls = False
         self.needs = Needs(
             frozenset(header.from_context.lower() for header in changed if header.from_context),
             frozenset(header.from_attribute for header in changed if header.from_attribute),
@@ -124,6 +126,7 @@ class HeadersSetter(Extension[HeadersSetterSettings]):
                 raise ConfigError(f'additional_auth: the extension "{id}" {what}')
             self._first = found
             self.needs |= needs_of(found)
+            self.requires_tls = requires_tls(found)
 
     async def edit(self, headers: dict[str, str], context: Context) -> None:
         """Raises Rejected for a value that cannot be that of a header."""

@@ -34,19 +34,22 @@ async def ask(
     Only a GET follows redirects: what a form holds goes to nobody else.
     """
     import aiohttp
+    import yarl
 
     from otelingest.net.http_client import USER_AGENT, failure_reason, shown_url
 
     method = "GET" if form is None else "POST"
+    sent = {**_HEADERS[method], **(headers or {})}
     timeout = aiohttp.ClientTimeout(total=seconds)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout, trust_env=True, headers={"User-Agent": USER_AGENT}) as session,
             session.request(
                 method,
-                url,
+                # A user in the URL is for where there is no better proof.
+                yarl.URL(url).with_user(None) if "Authorization" in sent else url,
                 data=form if form is None else urlencode(form),
-                headers=_HEADERS[method] | dict(headers or {}),
+                headers=sent,
                 allow_redirects=form is None,
                 max_redirects=5,
                 ssl=tls if tls is not None else True,

@@ -47,9 +47,11 @@ class HeaderEditor(Protocol):
     """A client's authenticator that looks at whose data is sent, and at the headers that are there already.
 
     needs: what it looks at of the sender. A queue on disk keeps that, and nothing else.
+    requires_tls: whether what it says may go by gRPC over TLS only, as the credentials of a `ClientAuthenticator` may.
     """
 
     needs: Needs
+    requires_tls: bool
 
     async def edit(self, headers: dict[str, str], context: Context) -> None:
         """Change the headers of a request. Raises Rejected for data that cannot be sent so."""
@@ -61,6 +63,13 @@ Authenticator = ClientAuthenticator | HeaderEditor
 def needs_of(authenticator: Authenticator | None) -> Needs:
     """What an authenticator looks at of a sender."""
     return authenticator.needs if isinstance(authenticator, HeaderEditor) else NOTHING
+
+
+def requires_tls(authenticator: Authenticator | None) -> bool:
+    """Whether gRPC refuses to say what it shows without TLS."""
+    if isinstance(authenticator, HeaderEditor):
+        return authenticator.requires_tls
+    return authenticator is not None
 
 
 async def authorize(authenticator: Authenticator | None, headers: dict[str, str], context: Context) -> None:

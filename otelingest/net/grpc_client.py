@@ -9,7 +9,7 @@ from typing import Any
 
 from otelingest import __version__
 from otelingest.net.answers import Unreadable, read_status
-from otelingest.net.auth import Authenticator, authorize, needs_of, resolve_client
+from otelingest.net.auth import Authenticator, authorize, needs_of, requires_tls, resolve_client
 from otelingest.net.grpc_client_settings import GrpcClientSettings
 from otelingest.net.status import Code, Status
 from otelingest.net.tls import stamp
@@ -50,8 +50,10 @@ class GrpcClient:
             name = settings.middlewares[0].id
             raise ConfigError(f'failed to resolve middleware "{name}": middlewares are not supported yet')
         self._authenticator = resolve_client(settings.auth, host, "gRPC")
-        if self._authenticator is not None and not settings.secure:
-            self._log.warning("Credentials are sent in plain text: tls is off", endpoint=settings.endpoint)
+        if requires_tls(self._authenticator) and not settings.secure:
+            # gRPC's own rule, which knows no exception for loopback.
+            text = "grpc: the credentials require transport level security: `tls` is off"
+            raise ConfigError(f"{text}; speak TLS there, or send by otlp_http")
         self._metadata = [_entry(name, value.get_secret_value()) for name, value in settings.headers.items()]
         # By itself gRPC writes to stderr what is told here in answers and log lines.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -23,6 +23,24 @@ extensions:
   basicauth: {{htpasswd: {{inline: "user:geheim-02"}}}}
   basicauth/client: {{client_auth: {{username: user, password: geheim-03}}}}
   jwtauth: {{secret: "geheim-04"}}
+  oauth2client:
+    client_id: user
+    client_secret: geheim-15
+    token_url: http://user:geheim-16@127.0.0.1:{dead}/token?client_secret=geheim-17
+    endpoint_params: {{audience: us, password: geheim-18}}
+  oauth2client/key:
+    client_id: user
+    grant_type: urn:ietf:params:oauth:grant-type:jwt-bearer
+    client_certificate_key: geheim-19
+    token_url: http://127.0.0.1:{dead}
+  headers_setter:
+    headers:
+      - {{action: upsert, key: x-a, value: geheim-40}}
+      - {{action: upsert, key: x-b, from_context: authorization, default_value: geheim-41}}
+      - {{action: upsert, key: x-c, from_attribute: raw, default_value: "geheim-42\u00e9"}}
+  headers_setter/file:
+    headers: [{{action: upsert, key: x-d, value_file: "{folder}/tokens"}}]
+    additional_auth: basicauth/client
   health_check: {{endpoint: "127.0.0.1:{health}", response_headers: {{x: geheim-05}}}}
   embedded_clickhouse:
     path: {folder}/engine
@@ -56,9 +74,12 @@ exporters:
     endpoint: http://127.0.0.1:{dead}
     proxy_url: http://user:geheim-13@127.0.0.1:{dead}
     auth: {{authenticator: bearertokenauth/file}}
+  otlphttp/oauth: {{endpoint: "http://127.0.0.1:{dead}", auth: {{authenticator: oauth2client}}}}
+  otlphttp/key: {{endpoint: "http://127.0.0.1:{dead}", auth: {{authenticator: oauth2client/key}}}}
+  otlphttp/setter: {{endpoint: "http://127.0.0.1:{dead}", auth: {{authenticator: headers_setter}}}}
+  otlphttp/setter2: {{endpoint: "http://127.0.0.1:{dead}", auth: {{authenticator: headers_setter/file}}}}
   otlp:
-    endpoint: 127.0.0.1:{dead}
-    tls: {{insecure: true}}
+    endpoint: https://127.0.0.1:{dead}
     headers: {{x: geheim-14}}
     auth: {{authenticator: basicauth/client}}
   debug: {{verbosity: detailed}}
@@ -67,12 +88,33 @@ processors:
 service:
   telemetry: {{logs: {{level: debug}}}}
   extensions:
-    [bearertokenauth, bearertokenauth/file, basicauth, basicauth/client, jwtauth, health_check, embedded_clickhouse]
+    - bearertokenauth
+    - bearertokenauth/file
+    - basicauth
+    - basicauth/client
+    - jwtauth
+    - oauth2client
+    - oauth2client/key
+    - headers_setter
+    - headers_setter/file
+    - health_check
+    - embedded_clickhouse
   pipelines:
     traces:
       receivers: [otlp, otlp/users]
       processors: [resource]
-      exporters: [clickhouse, clickhouse/away, clickhouse/away2, otlphttp, otlphttp/proxy, otlp, debug]
+      exporters:
+        - clickhouse
+        - clickhouse/away
+        - clickhouse/away2
+        - otlphttp
+        - otlphttp/proxy
+        - otlphttp/oauth
+        - otlphttp/key
+        - otlphttp/setter
+        - otlphttp/setter2
+        - otlp
+        - debug
 """
 
 
@@ -106,6 +148,9 @@ def test_no_secret_is_said_anywhere(tmp_path: Path) -> None:
     answered = str([(answer.body, answer.status) for answer in answers]) + str(refused.value)
     assert "Exporting failed" in collector.log
     assert "Exporting 1 spans" in collector.log
+    assert "failed to get security token from token endpoint" in collector.log
+    assert "this is no RSA key in PEM" in collector.log
+    assert "the value of the header x-c has characters that cannot be sent" in collector.log
     for text in (collector.log, answered, *commands):
         assert [line for line in text.splitlines() if MARK in line] == []
         for secret in ("user:geheim-02", "user:geheim-03", "user:geheim-06"):
@@ -125,4 +170,4 @@ def test_no_secret_is_printed(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert [line for line in done.stdout.splitlines() if MARK in line] == []
-    assert done.stdout.count("[REDACTED]") == 15  # one of them is used twice
+    assert done.stdout.count("[REDACTED]") == 23  # one of them is used twice

@@ -99,6 +99,10 @@ async def test_another_authenticator_can_be_asked_first(tmp_path: Path) -> None:
     header = {"key": "x-a", "action": "update", "value": "ours"}
     extension = await started(header, additional_auth="token", others={"token": Token()})
     assert await edited(extension) == {"Authorization": "Bearer t", "x-a": "ours"}
+    keys = {"endpoint": "127.0.0.1:1", "tls": {"insecure": True}, "auth": {"authenticator": "setter"}}
+    with pytest.raises(ConfigError, match="the credentials require transport level security"):
+        async with exporting(OtlpGrpcExporter, keys, {"setter": extension}):
+            pass
     with pytest.raises(ConfigError, match='"token" is not in service'):
         await started(header, additional_auth="token")
     with pytest.raises(ConfigError, match='"token" is no authenticator for clients'):

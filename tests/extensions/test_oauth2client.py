@@ -186,3 +186,8 @@ async def test_what_nobody_knows_stops_the_start() -> None:
 )
 def test_settings_that_do_not_fit_are_named(keys: dict[str, str], text: str) -> None:
     assert list(OAuth2Client.Settings.model_validate(keys).problems()) == [text]
+
+
+async def test_a_user_in_the_url_gives_way_to_the_clients_own_proof(endpoint: TokenEndpoint) -> None:
+    extension = await started(endpoint.url.replace("//", "//someone:else@"))
+    assert await extension.credentials() == {"Authorization": "Bearer token-1"}

@@ -200,13 +200,20 @@ class Shows:
         return {"Authorization": "Bearer t"}
 
 
-async def test_the_authenticators_header_becomes_metadata_and_plain_text_is_warned_of() -> None:
-    async with grpc_far_end() as far:
-        keys = {"endpoint": far.address, "auth": {"authenticator": "token"}, **INSECURE, **NO_RETRY}
+async def test_the_authenticators_header_becomes_metadata() -> None:
+    async with grpc_far_end(credentials=credentials()) as far:
+        keys = {"endpoint": far.address, "auth": {"authenticator": "token"}, "tls": CA, **NO_RETRY}
         async with exporting(OtlpGrpcExporter, keys, {"token": Shows()}) as ex:
             await ex.consume(traces())
     assert far.calls[0][1]["authorization"] == "Bearer t"
-    assert ex.log.messages("warning") == ["Credentials are sent in plain text: tls is off"]
+
+
+@pytest.mark.parametrize("endpoint", ["127.0.0.1:1", "http://localhost:1", "unix:///tmp/x"])
+async def test_credentials_are_not_sent_in_plain_text_as_grpc_has_it(endpoint: str) -> None:
+    keys = {"endpoint": endpoint, "auth": {"authenticator": "token"}, **INSECURE}
+    with pytest.raises(ConfigError, match="grpc: the credentials require transport level security"):
+        async with exporting(OtlpGrpcExporter, keys, {"token": Shows()}):
+            pass
 
 
 async def test_an_authenticator_must_be_one_for_clients() -> None:

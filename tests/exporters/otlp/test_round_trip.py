@@ -14,6 +14,7 @@ from otelingest.extensions.bearertokenauth import BearerTokenAuth
 from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.payload import Payload, Signal
 from tests.exporters.otlp.support import NO_RETRY, QUICK_RETRY, Host, exporting, made
+from tests.net.support import TLS
 from tests.receivers.conftest import receive  # noqa: F401 - a fixture
 from tests.support.otlp import captures, recorded
 
@@ -108,9 +109,12 @@ async def test_only_who_shows_the_right_thing_gets_in(
     for extension in extensions:
         await extension.start(Host())
     auth = {"auth": {"authenticator": "auth"}}
-    running = await receive(http=auth, grpc=auth, extensions={"auth": extensions[0]})
+    pair = {"cert_file": str(TLS / "server.pem"), "key_file": str(TLS / "server.key")}
+    running = await receive(http=auth, grpc={**auth, "tls": pair}, extensions={"auth": extensions[0]})
     payload = requests()[0]
     keys = {**endpoint(kind, running), **auth, **NO_RETRY}
+    if kind is OtlpGrpcExporter:  # credentials go by gRPC over TLS only
+        keys["tls"] = {"ca_file": str(TLS / "ca.pem")}
     async with exporting(kind, keys, {"auth": extensions[1]}) as ex:
         await ex.consume(payload)
     async with exporting(kind, keys, {"auth": extensions[2]}) as ex:
