@@ -12,14 +12,16 @@ import grpc
 import jwt
 import msgpack
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelingest.codec.wire import length_delimited
-from tests.support.agentops import BASE, PROJECT, SECRET, bearer, make_tables, processors, sdk_request, token
+from tests.support.agentops import PROJECT, SECRET, bearer, make_tables, own_collector, sdk_request, token
 from tests.support.clickhouse import ask, eventually, rows
 from tests.support.collector import CONFIG, CollectorProcess, free_ports, local
 from tests.support.otlp import call, post, traces
 
+_RSA = rsa.generate_private_key(65537, 2048)
 FORGED = "0c26af2a-8bac-4809-8b30-433ae3850608"
 
 
@@ -110,6 +112,8 @@ def test_without_a_right_token_nothing_is_stored_and_nothing_secret_is_said(agen
         "key": jwt.encode({"project_id": FORGED}, "another-secret-that-is-long-enough-too", "HS256"),
         "none": jwt.encode({"project_id": FORGED}, "", "none"),
         "claim": token(project_id=None),
+        "not yet": token(nbf=int(time.time()) + 600),
+        "other algorithm": jwt.encode({"project_id": FORGED}, _RSA, "RS256"),
     }
     for value in wrong.values():
         assert post(agentops.http, traces(1), headers=bearer(value)).status == 401
@@ -172,34 +176,11 @@ def test_its_own_configuration_runs_as_it_is(engine: int, tmp_path: Path) -> Non
     """Two files that are merged, thousands of statements, all of its components; only the ports are others here."""
     url = f"http://127.0.0.1:{engine}"
     make_tables(url)
-    grpc_port, http, health, fluent = free_ports(4)
-    (tmp_path / "processors.yaml").write_text(processors())
-    overrides = {
-        "receivers.otlp.protocols.grpc.endpoint": f"127.0.0.1:{grpc_port}",
-        "receivers.otlp.protocols.http.endpoint": f"127.0.0.1:{http}",
-        "receivers.fluentforward.endpoint": f"127.0.0.1:{fluent}",
-        "extensions.health_check.endpoint": f"127.0.0.1:{health}",
-    }
-    process = CollectorProcess(
-        BASE,
-        tmp_path,
-        args=("--config=processors.yaml", *(f"--set={key}={value}" for key, value in overrides.items())),
-        env={
-            "JWT_SECRET": SECRET,
-            "CLICKHOUSE_ENDPOINT": url,
-            "CLICKHOUSE_USERNAME": "default",
-            "CLICKHOUSE_PASSWORD": "",
-            "CLICKHOUSE_DATABASE": "otel_2",
-            "CLICKHOUSE_TTL": "12h",
-            "CLICKHOUSE_TIMEOUT": "10s",
-            "TABLE_LOGS": "otel_logs",
-            "TABLE_TRACES": "otel_traces",
-        },
-    )
+    process, http, fluent = own_collector(tmp_path, url)
     path, body = sdk_request()
     with process:
-        assert post(f"http://127.0.0.1:{http}", body, path=path, headers=bearer(token())).status == 200
-        assert post(f"http://127.0.0.1:{http}", body, path=path).status == 401
+        assert post(http, body, path=path, headers=bearer(token())).status == 200
+        assert post(http, body, path=path).status == 401
         with socket.create_connection(("127.0.0.1", fluent)) as fluentd:
             fluentd.sendall(msgpack.packb(["api", int(time.time()), {"log": "hello", "container": "api"}]))
         eventually(lambda: ask(url, "SELECT count() FROM otel_2.otel_traces").strip(), "6")

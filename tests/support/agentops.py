@@ -9,6 +9,7 @@ from typing import Any
 import jwt
 
 from tests.support.clickhouse import ask
+from tests.support.collector import CollectorProcess, free_ports
 from tests.support.otlp import CAPTURES, recorded
 
 SECRET = "super-secret-jwt-token-with-at-least-32-characters-long"
@@ -143,3 +144,28 @@ def processors() -> str:
     ]
     costs = [_COST.format(kind=kind, way=way) for kind, way in (("prompt", "input"), ("completion", "output"))]
     return _PROCESSORS + "".join(lines + costs)
+
+
+def own_collector(folder: Path, clickhouse: str) -> tuple[CollectorProcess, str, int]:
+    """A collector with AgentOps' own configuration, on other ports; its URL for OTLP/HTTP, and its port for Fluentd."""
+    grpc, http, health, fluent = free_ports(4)
+    (folder / "processors.yaml").write_text(processors())
+    overrides = {
+        "receivers.otlp.protocols.grpc.endpoint": f"127.0.0.1:{grpc}",
+        "receivers.otlp.protocols.http.endpoint": f"127.0.0.1:{http}",
+        "receivers.fluentforward.endpoint": f"127.0.0.1:{fluent}",
+        "extensions.health_check.endpoint": f"127.0.0.1:{health}",
+    }
+    environment = {
+        "JWT_SECRET": SECRET,
+        "CLICKHOUSE_ENDPOINT": clickhouse,
+        "CLICKHOUSE_USERNAME": "default",
+        "CLICKHOUSE_PASSWORD": "",
+        "CLICKHOUSE_DATABASE": "otel_2",
+        "CLICKHOUSE_TTL": "12h",
+        "CLICKHOUSE_TIMEOUT": "10s",
+        "TABLE_LOGS": "otel_logs",
+        "TABLE_TRACES": "otel_traces",
+    }
+    args = ("--config=processors.yaml", *(f"--set={key}={value}" for key, value in overrides.items()))
+    return CollectorProcess(BASE, folder, args=args, env=environment), f"http://127.0.0.1:{http}", fluent
