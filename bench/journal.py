@@ -38,6 +38,9 @@ def main() -> None:
     options = parser.parse_args()
     names = ("spans a request", "at once", "fsync", "CPU s/M spans", "spans/s", "ack p50, p99 ms")
     print("".join(f"{name:>{width}}" for name, width in zip(names, _WIDTHS, strict=True)))
+    with tempfile.TemporaryDirectory(dir=options.folder) as place:
+        cpu, wall, waits = _bare(Path(place) / "file", options.spans // 512)
+    _tell("512, bare write", "1", "True", 512 * len(waits), cpu, wall, waits)
     for spans, at_once, fsync in CASES:
         folder = Path(tempfile.mkdtemp(dir=options.folder))
         try:
@@ -45,10 +48,26 @@ def main() -> None:
             cpu, wall, waits = asyncio.run(_run(folder, spans, count, at_once, fsync=fsync))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        total = count * spans
-        p50, p99 = (1000 * waits[int(len(waits) * part)] for part in (0.5, 0.99))
-        row = (spans, at_once, fsync, f"{1e6 * cpu / total:.2f}", f"{total / wall:,.0f}", f"{p50:.1f}, {p99:.1f}")
-        print("".join(f"{value!s:>{width}}" for value, width in zip(row, _WIDTHS, strict=True)))
+        _tell(str(spans), str(at_once), str(fsync), count * spans, cpu, wall, waits)
+
+
+def _tell(spans: str, at_once: str, fsync: str, total: int, cpu: float, wall: float, waits: list[float]) -> None:
+    p50, p99 = (1000 * waits[int(len(waits) * part)] for part in (0.5, 0.99))
+    row = (spans, at_once, fsync, f"{1e6 * cpu / total:.2f}", f"{total / wall:,.0f}", f"{p50:.1f}, {p99:.1f}")
+    print("".join(f"{value:>{width}}" for value, width in zip(row, _WIDTHS, strict=True)))
+
+
+def _bare(path: Path, count: int) -> tuple[float, float, list[float]]:
+    """The same bytes written to a file, with an fsync for each request: what the disk itself costs. As `_run`."""
+    body, waits = os.urandom(512 * _SPAN), []
+    with path.open("wb", buffering=0) as file:
+        cpu, wall = _cpu(), time.perf_counter()
+        for _ in range(count):
+            began = time.perf_counter()
+            file.write(body)
+            os.fdatasync(file.fileno())
+            waits.append(time.perf_counter() - began)
+        return _cpu() - cpu, time.perf_counter() - wall, sorted(waits)
 
 
 async def _run(folder: Path, spans: int, count: int, at_once: int, *, fsync: bool) -> tuple[float, float, list[float]]:

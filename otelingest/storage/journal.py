@@ -228,7 +228,7 @@ class Journal:
         for key in taking.keys.values():
             self._under_way.pop(key, None)
         for lane, entry in taking.owed.items():
-            lane.forget(entry)
+            lane.forget([entry])
 
     def _hand_over(self, lane: Lane, entry: Entry) -> None:
         """A payload is on disk: it waits in memory, or there if too much does."""

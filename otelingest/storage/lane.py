@@ -23,10 +23,15 @@ class Totals:
     items: int = 0
     bytes: int = 0
 
-    def add(self, entry: Entry, times: int = 1) -> None:
-        self.requests += times
-        self.items += times * entry.items
-        self.bytes += times * entry.size
+    def add(self, entry: Entry) -> None:
+        self.requests += 1
+        self.items += entry.items
+        self.bytes += entry.size
+
+    def take(self, other: Totals) -> None:
+        self.requests -= other.requests
+        self.items -= other.items
+        self.bytes -= other.bytes
 
 
 @dataclass(eq=False, slots=True)
@@ -118,17 +123,11 @@ class Lane:
     # What is owed.
 
     def owe(self, entry: Entry) -> None:
-        self._count(entry, 1)
-
-    def _count(self, entry: Entry, times: int) -> None:
-        self.totals.add(entry, times)
-        sender = entry.sender
-        totals = self.senders.get(sender)
+        self.totals.add(entry)
+        totals = self.senders.get(entry.sender)
         if totals is None:
-            totals = self.senders[sender] = Totals()
-        totals.add(entry, times)
-        if totals.requests <= 0:
-            del self.senders[sender]
+            totals = self.senders[entry.sender] = Totals()
+        totals.add(entry)
 
     def offer(self, entry: Entry) -> None:
         """It can be taken."""
@@ -158,17 +157,44 @@ class Lane:
         for entry, first, items in slices:
             if items != entry.items:
                 entry.finished.append((first, items))
-            if (items == entry.items or entry.left <= 0) and entry.number in self.open:
-                self.forget(entry)
+                if entry.left > 0:
+                    continue
+            if entry.number in self.open:
                 over.append(entry)
+                del self.open[entry.number]
+        self.forget(over)
         return over
 
-    def forget(self, entry: Entry) -> None:
-        """It is owed no more."""
-        self.open.pop(entry.number, None)
-        self.done.add(entry.number)
-        entry.payload = None
-        self._count(entry, -1)
+    def forget(self, entries: Iterable[Entry]) -> None:
+        """They are owed no more. A batch may be of ten thousand, so what they have in common is done once."""
+        gone: dict[str, Totals] = {}
+        first, last = 0, -1
+        for entry in entries:
+            number = entry.number
+            self.open.pop(number, None)
+            entry.payload = None
+            totals = gone.get(entry.sender)
+            if totals is None:
+                totals = gone[entry.sender] = Totals()
+            totals.add(entry)
+            if number != last + 1 or last < first:
+                self._done(first, last)
+                first = number
+            last = number
+        self._done(first, last)
+        for sender, totals in gone.items():
+            self._uncount(sender, totals)
+
+    def _done(self, first: int, last: int) -> None:
+        if first <= last:
+            self.done.add(first, last)
+
+    def _uncount(self, sender: str, totals: Totals) -> None:
+        self.totals.take(totals)
+        left = self.senders[sender]
+        left.take(totals)
+        if left.requests <= 0:
+            del self.senders[sender]
 
     def rewind(self, most_bytes: int) -> None:
         """All that is not done is to be taken again. No more than so many bytes of it stay in memory."""
