@@ -121,6 +121,7 @@ class Bench:
     def _run(
         self, pid: int, contender: Contender, case: Case, target: str, sample_memory: bool, bytes_per_span: float | None
     ) -> Run:
+        meter.forget_peak(pid)  # of the warm-up, in which ClickHouse stores: it is slower than the collectors
         speed, before = meter.speed(), _Spent.now(pid, self._clickhouse)
         with meter.sampled_memory(pid, _SAMPLE_SECONDS if sample_memory else self._max_seconds) as samples:
             sent = self._load(target, case)

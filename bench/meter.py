@@ -43,13 +43,20 @@ def cpu_seconds(pid: int) -> float:
 
 
 def memory(pid: int, *, peak: bool = False) -> int:
-    """Resident bytes of a process tree, now or the sum of what each process had at most."""
+    """Resident bytes of a process tree, now or the sum of what each process had at most since `forget_peak`."""
     pattern, total = _KILOBYTES["VmHWM" if peak else "VmRSS"], 0
     for process in tree(pid):
         with contextlib.suppress(OSError):
             found = pattern.search(Path(f"/proc/{process.pid}/status").read_text())
             total += 1024 * int(found[1]) if found else 0
     return total
+
+
+def forget_peak(pid: int) -> None:
+    """What each process of a tree has at most is counted from now on."""
+    for process in tree(pid):
+        with contextlib.suppress(OSError):
+            Path(f"/proc/{process.pid}/clear_refs").write_text("5")
 
 
 def wait_until_idle(pid: int, window: float, limit: float, busy: Callable[[], bool]) -> bool:

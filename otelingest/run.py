@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from otelingest import __version__
 from otelingest.config.failures import ConfigurationError
 from otelingest.config.sources import Told
-from otelingest.machine import share_one_heap
+from otelingest.machine import give_back_memory, share_one_heap
 from otelingest.pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -119,7 +119,11 @@ async def _serve(
         collector.build()
         _tell_codec(log)
         gc.freeze()
-        await collector.run()
+        thrift = asyncio.create_task(give_back_memory(), name="giving back memory")
+        try:
+            await collector.run()
+        finally:
+            thrift.cancel()
     finally:
         await metrics.stop()
 
