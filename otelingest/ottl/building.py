@@ -67,7 +67,9 @@ class Builder(Transformer):  # type: ignore[type-arg]
         return value
 
     def group(self, value: Any) -> Any:
-        return value
+        if isinstance(value, Boolean) or (isinstance(value, Literal) and type(value.value) is bool):
+            return value
+        return self._number(value, None)
 
     def _truth(self, value: Any) -> Any:
         """What nothing is compared with must be true or false by itself."""
@@ -79,15 +81,25 @@ class Builder(Transformer):  # type: ignore[type-arg]
         return Comparison(str(operator), self._operand(left, operator), self._operand(right, operator))
 
     def arithmetic(self, left: Any, operator: Token, right: Any) -> Arithmetic:
-        return Arithmetic(str(operator), self._operand(left, operator), self._operand(right, operator))
+        return Arithmetic(str(operator), self._number(left, operator), self._number(right, operator))
 
     def signed(self, sign: Token, value: Any) -> Any:
-        value = self._operand(value, sign)
+        value = self._number(value, sign)
         return Negative(value) if sign == "-" else value
+
+    def bracketed(self, value: Any) -> Any:
+        return self._number(value, None)
 
     def _operand(self, value: Any, operator: Token) -> Any:
         if isinstance(value, Boolean):
             raise self._misplaced(operator.start_pos)
+        return value
+
+    def _number(self, value: Any, operator: Token | None) -> Any:
+        """What arithmetic and its brackets are for: paths, converters and numbers."""
+        number = isinstance(value, Literal) and type(value.value) in (int, float)
+        if not number and not isinstance(value, Path | Call | Arithmetic | Negative):
+            raise self._misplaced(None if operator is None else operator.start_pos, "RPAR")
         return value
 
     def nil(self) -> Literal:

@@ -67,7 +67,10 @@ class Compiler:
             case Arithmetic(operator=sign, left=left, right=right):
                 return _binary(arithmetic(sign), self.value(left), self.value(right))
             case Negative(value=value):
-                return _unary(negative, self.value(value))
+                inner = self.value(value)
+                if inner.literal:
+                    return Expression.of(negative(inner.value), literal=True)
+                return _unary(negative, inner)
             case ListNode(items=items):
                 return self._list([self.value(item) for item in items])
             case MapNode(items=items):
@@ -83,13 +86,14 @@ class Compiler:
 
     def _list(self, items: list[Expression]) -> Expression:
         if all(item.constant for item in items):
-            return Expression.of([item.value for item in items], literal=True)
+            return Expression.of([item.value for item in items], literal=all(item.literal for item in items))
         getters = [item.get for item in items]
         return Expression(lambda item: [get(item) for get in getters])
 
     def _map(self, items: list[tuple[str, Expression]]) -> Expression:
         if all(value.constant for _, value in items):
-            return Expression.of({key: value.value for key, value in items}, literal=True)
+            literal = all(value.literal for _, value in items)
+            return Expression.of({key: value.value for key, value in items}, literal=literal)
         getters = [(key, value.get) for key, value in items]
         return Expression(lambda item: {key: get(item) for key, get in getters})
 
@@ -152,9 +156,11 @@ class Compiler:
                 inner = self.test(value)
                 return lambda item: not inner(item)
             case And(parts=parts):
-                return _all([self.test(part) for part in parts])
+                tests = [self.test(part) for part in parts]
+                return _never if any(_known(part) is False for part in parts) else _all(tests)
             case Or(parts=parts):
-                return _any([self.test(part) for part in parts])
+                tests = [self.test(part) for part in parts]
+                return _always if any(_known(part) is True for part in parts) else _any(tests)
             case _:
                 return _truth(self.value(node))
 
@@ -214,10 +220,58 @@ class Compiler:
             raise StatementError(f'undefined function "{name}"')
         required = [parameter for parameter in function.parameters if parameter.default is REQUIRED]
         plain = function.plain
-        if plain is None or len(required) != 1:
-            raise StatementError(f'"{name}" is no function of one value')
+        if len(function.parameters) != 1 or not required:
+            count = len(function.parameters)
+            return _refusing(f"incorrect number of arguments. Expected: {count} Received: 1")
         convert = getattr(required[0].kind, "convert", None)
-        return plain if convert is None else lambda value: plain(convert(value))
+        if convert is None:
+            return _refusing(f'"{name}" is no function of a text')
+        if plain is not None:
+            return lambda value: plain(convert(value))
+        assert function.build is not None
+        given: list[Any] = [None]
+        get = function.build(Expression(lambda item: convert(given[0])))
+
+        def call(value: Any) -> Any:
+            given[0] = value
+            return get(Item())
+
+        return call
+
+
+def _refusing(text: str) -> Callable[[Any], Any]:
+    def refuse(value: Any) -> Any:
+        raise OttlError(text)
+
+    return refuse
+
+
+def _known(node: Node) -> bool | None:
+    """The truth of a condition that only literals decide, which saves others from being asked; else None."""
+    match node:
+        case Literal(value=bool(truth)):
+            return truth
+        case Comparison(operator=operator, left=Literal(value=left), right=Literal(value=right)):
+            return COMPARISONS[operator](left, right)
+        case Not(value=value):
+            known = _known(value)
+            return None if known is None else not known
+        case And(parts=parts) | Or(parts=parts):
+            decisive = isinstance(node, Or)
+            all_known = [_known(part) for part in parts]
+            if decisive in all_known:
+                return decisive
+            return None if None in all_known else not decisive
+        case _:
+            return None
+
+
+def _never(item: Item) -> bool:
+    return False
+
+
+def _always(item: Item) -> bool:
+    return True
 
 
 def _plain(name: str) -> str:
@@ -226,6 +280,8 @@ def _plain(name: str) -> str:
 
 
 def _called(function: Function, arguments: list[Any]) -> Expression:
+    if function.check is not None:
+        function.check(*arguments)
     if function.build is not None:
         get = function.build(*arguments)
         return Expression.folded(lambda: get(Item())) if function.pure and _constant(arguments) else Expression(get)

@@ -274,9 +274,9 @@ def with_item(container: Any, keys: list[Any], value: Any) -> Any:
 
 
 def _set_cache(item: Item, value: Any) -> None:
-    if type(value) is not dict:
+    if value is not None and type(value) is not dict:
         raise OttlError(f"expects pcommon.Map but got {go_type(value)}")
-    item.cache = value
+    item.cache = value or {}
 
 
 def _lent(value: Any) -> AttributesOf:

@@ -43,7 +43,7 @@ condition: any
 ?signed: value
        | ADD_SUB value                   -> signed
 ?value: atom
-      | "(" sum ")"
+      | "(" sum ")"                      -> bracketed
 
 ?atom: call
      | path

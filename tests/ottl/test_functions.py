@@ -186,7 +186,7 @@ def metric(request: Any, name: str) -> Any:
 
 def test_a_copy_that_its_own_condition_matches_is_not_copied_again() -> None:
     request = metrics()
-    assert run(request, 'copy_metric(desc="copy") where metric.name == "requests"', signal="metrics") == []
+    assert run(request, 'copy_metric(description="copy") where metric.name == "requests"', signal="metrics") == []
     assert names(request) == ["requests", "latency", "powers", "requests"]
 
 

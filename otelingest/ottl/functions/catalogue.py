@@ -22,6 +22,7 @@ MODULES = (
     "spans",
     "text",
     "times",
+    "urls",
     "xml",
 )
 

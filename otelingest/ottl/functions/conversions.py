@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from otelingest.ottl.errors import OttlError
+from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.expressions import Expression
 from otelingest.ottl.functions.kinds import (
-    ANY,
     ANYTHINGS,
     BOOL_OF_ANY,
     BYTES_OF_ANY,
@@ -20,7 +19,7 @@ from otelingest.ottl.functions.kinds import (
 )
 from otelingest.ottl.functions.registry import building, converter
 from otelingest.ottl.item import Item
-from otelingest.ottl.values import SpanId, TraceId, go_type
+from otelingest.ottl.values import SpanId, TraceId
 
 Get = Callable[[Item], Any]
 
@@ -37,12 +36,14 @@ building("String", ("target", TEXT_OF_ANY))(_converted)
 
 
 @converter("Hex", ("target", BYTES_OF_ANY))
-def _hex(value: bytes | None) -> str | None:
-    return None if value is None else value.hex()
+def _hex(value: bytes | None) -> str:
+    return "" if value is None else value.hex()
 
 
 @building("Coalesce", ("values", ANYTHINGS))
 def _coalesce(values: list[Any]) -> Any:
+    if not values:
+        raise StatementError("Coalesce requires at least one argument")
     getters = [value.get for value in values]
 
     def first(item: Item) -> Any:
@@ -55,31 +56,40 @@ def _coalesce(values: list[Any]) -> Any:
     return first
 
 
-def _identifier(value: Any, kind: type[TraceId] | type[SpanId], size: int, what: str) -> Any:
-    if type(value) is kind:
-        return value
-    if type(value) is str:
-        if len(value) != 2 * size:
-            raise OttlError(f"{what} ids must be {2 * size} hex characters")
-        try:
-            return kind(bytes.fromhex(value))
-        except ValueError:
-            raise OttlError(f"{what} ids must be {2 * size} hex characters") from None
-    if type(value) is not bytes:
-        raise OttlError(f"unsupported type: {go_type(value)}")
-    if len(value) != size:
-        raise OttlError(f"{what} ids must be {size} bytes")
-    return kind(value)
+def _identifier(data: bytes | None, name: str, kind: type[TraceId] | type[SpanId], size: int) -> Any:
+    """An id from its bytes or its hexadecimal digits."""
+    data = b"" if data is None else data
+    if len(data) == size:
+        return kind(data)
+    if len(data) != 2 * size:
+        raise OttlError(
+            f"{name}: could not decode ID: invalid length: expected {size} or {2 * size} bytes, got {len(data)}"
+        )
+    for byte in data:
+        if byte not in b"0123456789abcdefABCDEF":
+            shown = repr(chr(byte)) if chr(byte).isprintable() else f"U+{byte:04X}"
+            shown = f"U+{byte:04X} {shown}" if chr(byte).isprintable() else shown
+            raise OttlError(f"{name}: could not decode ID: invalid hex: encoding/hex: invalid byte: {shown}")
+    return kind(bytes.fromhex(data.decode("ascii")))
 
 
-@converter("TraceID", ("value", ANY))
-def _trace_id(value: Any) -> Any:
-    return _identifier(value, TraceId, 16, "trace")
+def _id_converter(name: str, kind: type[TraceId] | type[SpanId], size: int) -> None:
+    def convert(data: bytes | None) -> Any:
+        return _identifier(data, name, kind, size)
+
+    def check(target: Expression) -> None:
+        if target.literal:
+            try:
+                convert(target.value)
+            except OttlError as error:
+                raise StatementError(str(error)) from None
+
+    converter(name, ("target", BYTES_OF_ANY), check=check)(convert)
 
 
-@converter("SpanID", ("value", ANY))
-def _span_id(value: Any) -> Any:
-    return _identifier(value, SpanId, 8, "span")
+_id_converter("TraceID", TraceId, 16)
+_id_converter("SpanID", SpanId, 8)
+_id_converter("ProfileID", TraceId, 16)
 
 
 _PREFIXES = {"0x": 16, "0o": 8, "0b": 2}

@@ -26,7 +26,7 @@ from otelingest.ottl.functions.regexps import pattern_of
 from otelingest.ottl.functions.registry import editor
 from otelingest.ottl.functions.text import cut
 from otelingest.ottl.item import Item
-from otelingest.ottl.values import go_type
+from otelingest.ottl.values import Duration, SpanId, Time, TraceId, go_type
 
 Edit = Callable[[Item], None]
 EditMap = Callable[[Item, AttributesOf], None]
@@ -126,7 +126,8 @@ def _truncate_all(target: Accessor, limit: int, safe: bool, marker: str) -> Edit
     room = limit - len(marker.encode())
     if room < 0:
         raise StatementError(
-            f"invalid truncation_marker for truncate_all function, its length cannot be larger than the limit {limit}"
+            f"invalid truncation marker for truncate_all function, length of marker {len(marker.encode())} cannot be "
+            f"greater than limit {limit}"
         )
 
     def shortened(text: str) -> str:
@@ -185,7 +186,20 @@ def _delete_index(target: Accessor, start: Expression, end: Expression | None) -
     return run
 
 
-_EMPTY: dict[type, Any] = {str: "", int: 0, float: 0.0, bool: False, bytes: b"", dict: {}, list: []}
+_EMPTY: dict[type, Any] = {
+    type(None): None,
+    str: "",
+    int: 0,
+    float: 0.0,
+    bool: False,
+    bytes: b"",
+    dict: {},
+    list: [],
+    Time: Time(-6795364578871345152),  # what the collector makes of a time that is not set
+    Duration: Duration(0),
+    TraceId: TraceId(bytes(16)),
+    SpanId: SpanId(bytes(8)),
+}
 
 
 @editor("clear", ("target", TARGET))
@@ -194,15 +208,16 @@ def _clear(target: Accessor) -> Edit:
 
     def run(item: Item) -> None:
         value = target.get(item)
-        if value is not None:
-            if type(value) not in _EMPTY:
-                raise OttlError(f"unsupported type: {go_type(value)}")
-            target.set(item, _EMPTY[type(value)])
+        if type(value) not in _EMPTY:
+            raise OttlError(f"cannot infer zero value for type {go_type(value)} in clear")
+        target.set(item, _EMPTY[type(value)])
 
     return run
 
 
 # ---- flatten
+
+_NO_DEPTH = 1 << 62
 
 
 @editor(
@@ -220,7 +235,7 @@ def _flatten(target: Accessor, prefix: str, depth: int | None, resolve: bool) ->
         values = attributes.to_map()
         if prefix or any(type(value) is dict or type(value) is list for value in values.values()):
             flat = _Flat(resolve)
-            flat.add_map(values, f"{prefix}." if prefix else "", -1 if depth is None else depth)
+            flat.add_map(values, f"{prefix}." if prefix else "", _NO_DEPTH if depth is None else depth)
             attributes.replace(flat.result)
 
     return editing(target.map, edit)
@@ -239,13 +254,24 @@ class _Flat:
             self._add(prefix + key, item, depth)
 
     def _add(self, key: str, item: Any, depth: int) -> None:
-        if type(item) is dict and depth:
+        if type(item) is dict and depth > 0:
             self.add_map(item, key + ".", depth - 1)
-        elif type(item) is list and depth:
+        elif type(item) is list and depth > 0:
             for index, part in enumerate(item):
-                self._add(key if self._resolve else f"{key}.{index}", part, depth - 1)
+                nested = depth > 1 and (type(part) is dict or type(part) is list)
+                if nested and type(part) is dict:
+                    self.add_map(part, f"{key}.{index}.", depth - 2)
+                elif nested:
+                    self._add_list(part, f"{key}.{index}", depth - 2)
+                else:
+                    self._put(key if self._resolve else f"{key}.{index}", part)
         else:
             self._put(key, item)
+
+    def _add_list(self, items: list[Any], prefix: str, depth: int) -> None:
+        """A list in a list: its items' places follow without a dot, as upstream has it."""
+        for index, part in enumerate(items):
+            self._add(f"{prefix}{index}", part, depth - 1)
 
     def _put(self, key: str, item: Any) -> None:
         if self._resolve and key in self.result:

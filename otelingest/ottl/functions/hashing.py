@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Any
 
 from otelingest.ottl.errors import OttlError
-from otelingest.ottl.functions.kinds import BYTES_OF_ANY, STRING, base64_decoded
+from otelingest.ottl.functions.kinds import ANY, STRING, base64_decoded
 from otelingest.ottl.functions.registry import converter
-from otelingest.ottl.values import wrap
+from otelingest.ottl.values import go_type, wrap
 
 _FNV_OFFSET = 0xCBF29CE484222325
 _FNV_PRIME = 0x100000001B3
@@ -116,15 +116,12 @@ def _base64_encode(text: str, variant: str) -> str:
     return made if padded else made.rstrip("=")
 
 
-@converter("Base64Decode", ("target", STRING))
-def _base64_decode(text: str) -> str:
-    return base64_decoded(text).decode("utf-8", "replace")
-
-
-@converter("Decode", ("target", BYTES_OF_ANY), ("encoding", STRING))
+@converter("Decode", ("target", ANY), ("encoding", STRING))
 def _decode(data: Any, encoding: str) -> str:
-    if data is None:
-        raise OttlError("unsupported type provided to Decode function: <nil>")
+    if type(data) is str:
+        data = _encoded(data)
+    if type(data) is not bytes:
+        raise OttlError(f"unsupported type provided to Decode function: {go_type(data)}")
     if encoding in _BASE64:
         text = data.decode("latin-1")
         decoded = base64_decoded(text, url="url" in encoding, padded="raw" not in encoding)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from otelingest.codec.values import double_text
-from otelingest.ottl.errors import OttlError
+from otelingest.config.types import go_quote
+from otelingest.ottl.errors import StatementError
 from otelingest.ottl.functions.kinds import MAP, WRITTEN_BOOL, WRITTEN_STRING
 from otelingest.ottl.functions.registry import converter
 from otelingest.ottl.values import attribute_text
@@ -21,18 +22,26 @@ def _values(value: dict[str, Any]) -> list[Any]:
     return list(value.values())
 
 
+def check_delimiters(target: Any, delimiter: str, pair_delimiter: str, *more: Any) -> None:
+    if not delimiter:
+        raise StatementError("delimiter cannot be set to an empty string")
+    if not pair_delimiter:
+        raise StatementError("pair delimiter cannot be set to an empty string")
+    if delimiter == pair_delimiter:
+        raise StatementError(
+            f"pair delimiter {go_quote(pair_delimiter)} cannot be equal to delimiter {go_quote(delimiter)}"
+        )
+
+
 @converter(
     "ToKeyValueString",
     ("target", MAP),
     ("delimiter", WRITTEN_STRING, "="),
     ("pair_delimiter", WRITTEN_STRING, " "),
     ("sort_output", WRITTEN_BOOL, False),
+    check=check_delimiters,
 )
 def _to_key_value_string(value: dict[str, Any], delimiter: str, pair_delimiter: str, sort_output: bool) -> str:
-    if not delimiter or not pair_delimiter:
-        raise OttlError("delimiter cannot be set to an empty string")
-    if delimiter == pair_delimiter:
-        raise OttlError(f'pair delimiter "{pair_delimiter}" cannot be equal to delimiter "{delimiter}"')
     delimiters = (delimiter, pair_delimiter)
     keys = sorted(value) if sort_output else list(value)
     return pair_delimiter.join(

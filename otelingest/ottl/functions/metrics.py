@@ -47,9 +47,7 @@ def _convert_sum_to_gauge() -> Edit:
     return run
 
 
-@editor(
-    "convert_gauge_to_sum", ("aggregation_temporality", WRITTEN_STRING), ("monotonic", WRITTEN_BOOL), contexts=METRIC
-)
+@editor("convert_gauge_to_sum", ("string_agg_temp", WRITTEN_STRING), ("monotonic", WRITTEN_BOOL), contexts=METRIC)
 def _convert_gauge_to_sum(temporality: str, monotonic: bool) -> Edit:
     number = temporality_of(temporality)
 
@@ -154,7 +152,7 @@ for _name, _suffix, _value in (
 ):
     editor(
         _name,
-        ("aggregation_temporality", WRITTEN_STRING),
+        ("string_agg_temp", WRITTEN_STRING),
         ("monotonic", WRITTEN_BOOL),
         ("suffix", WRITTEN_STRING, _suffix),
         contexts=DATA_POINT,
@@ -190,7 +188,7 @@ def put_attribute(point: Any, key: str, value: Any) -> None:
 @editor(
     "copy_metric",
     ("name", STRING, None),
-    ("desc", STRING, None),
+    ("description", STRING, None),
     ("unit", STRING, None),
     contexts=METRIC,
 )
@@ -216,7 +214,7 @@ def _copy_metric(name: Expression | None, description: Expression | None, unit: 
     return run
 
 
-@editor("scale_metric", ("factor", WRITTEN_FLOAT), ("unit", STRING, None), contexts=METRIC)
+@editor("scale_metric", ("multiplier", WRITTEN_FLOAT), ("unit", STRING, None), contexts=METRIC)
 def _scale_metric(factor: float, unit: Expression | None) -> Edit:
     def run(item: Item) -> None:
         kind = item.metric.WhichOneof("data")

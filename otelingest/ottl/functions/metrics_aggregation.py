@@ -242,7 +242,7 @@ def _limit_buckets(point: Any, most: int) -> None:
 
 @editor(
     "convert_exponential_histogram_to_histogram",
-    ("distribution", WRITTEN_STRING),
+    ("distribution_fn", WRITTEN_STRING),
     ("explicit_bounds", WRITTEN_FLOATS),
     contexts=METRIC,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from otelingest.codec.values import double_text
 from otelingest.config.types import go_quote
 from otelingest.ottl.errors import OttlError
 from otelingest.ottl.functions.kinds import DOUBLE_OF_ANY, TEXT_OF_ANY
@@ -15,9 +16,9 @@ _DIGITS = "0123456789"
 @converter("Log", ("target", DOUBLE_OF_ANY))
 def _log(number: float | None) -> float:
     if number is None:
-        raise OttlError("could not calculate log of nil")
-    if not number > 0:
-        raise OttlError(f"target must be greater than zero got {number}")
+        raise OttlError("invalid input: <nil>")
+    if number <= 0:
+        raise OttlError(f"invalid input: expected number greater than zero but got {double_text(number)}")
     return math.log(number)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from otelingest.codec.any_values import DEEPEST
 from otelingest.config.types import go_quote
-from otelingest.ottl.errors import OttlError
+from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.functions.kinds import ANY, MAP, STRING, WRITTEN_STRING
+from otelingest.ottl.functions.maps import check_delimiters
 from otelingest.ottl.functions.registry import converter
 from otelingest.ottl.values import clean, go_type
 
@@ -61,55 +62,71 @@ def _cleaned(value: Any, depth: int = 2 * DEEPEST) -> Any:
 
 
 @converter(
-    "ParseKeyValue", ("target", STRING), ("delimiter", WRITTEN_STRING, "="), ("pair_delimiter", WRITTEN_STRING, " ")
+    "ParseKeyValue",
+    ("target", STRING),
+    ("delimiter", WRITTEN_STRING, "="),
+    ("pair_delimiter", WRITTEN_STRING, " "),
+    check=check_delimiters,
 )
 def _parse_key_value(text: str, delimiter: str, pair_delimiter: str) -> dict[str, str]:
-    if not delimiter or not pair_delimiter:
-        raise OttlError("delimiter cannot be set to an empty string")
-    if delimiter == pair_delimiter:
-        raise OttlError(f'pair delimiter "{pair_delimiter}" cannot be equal to delimiter "{delimiter}"')
     if not text:
         raise OttlError("cannot parse from empty target")
     result: dict[str, str] = {}
-    for pair in _split_outside_quotes(text, pair_delimiter):
+    wrong: list[str] = []
+    for pair in _pairs(text, pair_delimiter):
         key, found, value = pair.partition(delimiter)
-        if not found:
-            raise OttlError(
-                f"failed to split pairs into key-values: cannot split {go_quote(pair[:200])} into 2 items, "
-                "got 1 item(s)"
-            )
-        result[key.strip()] = _unquoted(value.strip())
+        if found:
+            result[key.strip()] = value.strip()
+        else:
+            wrong.append(f"cannot split {go_quote(pair[:200])} into 2 items, got 1 item(s)")
+    if wrong:
+        raise OttlError(f"failed to split pairs into key-values: {'; '.join(wrong[:5])}")
     return result
 
 
-def _split_outside_quotes(text: str, delimiter: str) -> list[str]:
-    """The non-empty parts between delimiters; a delimiter within quotes separates nothing. Raises OttlError."""
+def _pairs(text: str, delimiter: str) -> list[str]:
+    """The non-empty parts between delimiters, without quotes, within which nothing separates. Raises OttlError."""
     parts: list[str] = []
+    current: list[str] = []
     quote = ""
-    start = position = 0
+    escaped = False
+    position = 0
     while position < len(text):
         character = text[position]
-        if quote:
-            quote = "" if character == quote else quote
-        elif text.startswith(delimiter, position):
-            parts.append(text[start:position])
+        if not quote and text.startswith(delimiter, position):
+            if current:
+                parts.append("".join(current))
+                current = []
             position += len(delimiter)
-            start = position
             continue
-        elif character in "\"'":
-            quote = character
         position += 1
+        if escaped:
+            escaped = False
+        elif not quote and character in "\"'":
+            quote = character
+            continue
+        elif character == quote:
+            quote = ""
+            continue
+        else:
+            escaped = character == "\\"
+        current.append(character)
     if quote:
-        raise OttlError("splitting pairs failed: never reached the end of a quoted value")
-    parts.append(text[start:])
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _unquoted(text: str) -> str:
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+        raise OttlError(
+            f"splitting source {go_quote(text[:1000])} into pairs failed: never reached the end of a quoted value"
+        )
+    return [*parts, "".join(current)] if current else parts
 
 
 # ---- CSV
+
+
+def _check_csv(target: Any, header: Any, delimiter: str, header_delimiter: str, mode: str) -> None:
+    for name, one in (("delimiter", delimiter), ("header_delimiter", header_delimiter or delimiter)):
+        if len(one) != 1:
+            raise StatementError(f"invalid arguments: {name} must be a single character")
+    if mode not in _CSV_MODES:
+        raise StatementError(f"unknown mode: {mode}")
 
 
 @converter(
@@ -119,17 +136,12 @@ def _unquoted(text: str) -> str:
     ("delimiter", WRITTEN_STRING, ","),
     ("header_delimiter", WRITTEN_STRING, ""),
     ("mode", WRITTEN_STRING, "strict"),
+    check=_check_csv,
 )
 def _parse_csv(text: str, header: str, delimiter: str, header_delimiter: str, mode: str) -> dict[str, str]:
-    if mode not in _CSV_MODES:
-        raise OttlError(f"unknown mode: {mode}")
-    header_delimiter = header_delimiter or delimiter
-    for name, one in (("delimiter", delimiter), ("header_delimiter", header_delimiter)):
-        if len(one) != 1:
-            raise OttlError(f"invalid arguments: {name} must be a single character")
     if not header:
         raise OttlError("headers must not be an empty string")
-    names = header.split(header_delimiter)
+    names = header.split(header_delimiter or delimiter)
     fields = _CSV_MODES[mode](text.strip("\r\n"), delimiter)
     if len(fields) != len(names):
         raise OttlError(f"wrong number of fields: expected {len(names)}, found {len(fields)}")
@@ -190,7 +202,7 @@ _CSV_MODES: dict[str, Callable[[str, str], list[str]]] = {
 _RANGES = {f"{hundred}xx": (hundred * 100, hundred * 100 + 99) for hundred in (2, 3, 4, 5)}
 
 
-@converter("ParseSeverity", ("target", ANY), ("severity_mapping", MAP))
+@converter("ParseSeverity", ("target", ANY), ("mapping", MAP))
 def _parse_severity(value: Any, mapping: dict[str, Any]) -> str:
     """The name of the first level one of whose criteria the value meets."""
     if type(value) not in (str, int):

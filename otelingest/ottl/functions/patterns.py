@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from otelingest.ottl.functions.kinds import (
     WRITTEN_STRINGS,
 )
 from otelingest.ottl.functions.regexps import (
-    check_format,
+    LONGEST,
     expansion,
     formatted,
     glob_of,
@@ -40,34 +41,33 @@ _REGEXP = (
     ("regex_pattern", STRING),
     ("replacement", STRING),
     ("function", CONVERTER, None),
-    ("replacement_format", WRITTEN_STRING, None),
+    ("replacement_format", STRING, None),
 )
 _GLOB = (("pattern", STRING), *_REGEXP[1:])
 
 
 def _by_pattern(
-    name: str, pattern: Expression, replacement: Expression, function: Converter, form: str | None
+    name: str, pattern: Expression, replacement: Expression, function: Converter, form: Expression | None
 ) -> Change:
-    check_format(form)
     pattern_for = pattern_of(name, pattern)
-    if replacement.constant:
-        expand = with_function(expansion(replacement.value), function, form)
+    if replacement.constant and form is None:
+        expand = with_function(expansion(replacement.value), function, None)
         return lambda item, text: pattern_for(item).replaced(text, expand, LARGEST)
     template = replacement.get
+    shape = (lambda item: None) if form is None else form.get
     return lambda item, text: pattern_for(item).replaced(
-        text, with_function(expansion(template(item)), function, form), LARGEST
+        text, with_function(expansion(template(item)), function, shape(item)), LARGEST
     )
 
 
-def _by_glob(pattern: Expression, replacement: Expression, function: Converter, form: str | None) -> Change:
-    check_format(form)
+def _by_glob(pattern: Expression, replacement: Expression, function: Converter, form: Expression | None) -> Change:
     glob_for, new = glob_of(pattern), replacement.get
 
     def change(item: Item, text: str) -> str:
         if not glob_for(item).matches(text):
             return text
         value = new(item)
-        return value if function is None else formatted(function(value), form)
+        return value if function is None else formatted(function(value), None if form is None else form.get(item))
 
     return change
 
@@ -170,11 +170,25 @@ def _extract_patterns(target: Expression, pattern: Expression) -> Get:
 @building(
     "ExtractGrokPatterns",
     ("target", STRING),
-    ("pattern", WRITTEN_STRING),
+    ("pattern", STRING),
     ("named_captures_only", WRITTEN_BOOL, False),
     ("pattern_definitions", WRITTEN_STRINGS, None),
 )
-def _extract_grok(target: Expression, pattern: str, named_only: bool, definitions: list[str] | None) -> Get:
-    grok = Grok(pattern, definitions or [], named_only=named_only)
+def _extract_grok(target: Expression, pattern: Expression, named_only: bool, definitions: list[str] | None) -> Get:
     get = target.get
-    return lambda item: grok.extract(get(item))
+    if pattern.constant:
+        grok = Grok(pattern.value, definitions or [], named_only=named_only)
+        return lambda item: grok.extract(get(item))
+    Grok("", definitions or [], named_only=False)
+    text = pattern.get
+
+    @functools.lru_cache(maxsize=64)
+    def of_data(text: str) -> Grok:
+        if len(text) > LONGEST:
+            raise OttlError(f"the pattern supplied to ExtractGrokPatterns is longer than {LONGEST} characters")
+        try:
+            return Grok(text, definitions or [], named_only=named_only)
+        except StatementError as error:
+            raise OttlError(str(error)) from None
+
+    return lambda item: of_data(text(item)).extract(get(item))

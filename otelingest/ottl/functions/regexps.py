@@ -114,15 +114,11 @@ def with_function(expand: Expand, function: Callable[[Any], Any] | None, form: s
 def formatted(value: Any, form: str | None) -> str:
     if type(value) is not str:
         raise OttlError("the replacement value must be a string")
-    return value if form is None else form.replace("%s", value, 1)
-
-
-def check_format(form: str | None) -> None:
-    """Raises StatementError for a format that has not exactly one `%s` and nothing else."""
-    if form is not None and (form.count("%s") != 1 or form.count("%") != 1):
-        raise StatementError(
-            "replacementFormat must be format string containing a single %s and no other format specifiers"
-        )
+    if form is None:
+        return value
+    if form.count("%s") != 1 or form.count("%") != 1:
+        raise OttlError("replacementFormat must be format string containing a single %s and no other format specifiers")
+    return form.replace("%s", value, 1)
 
 
 # ---- globs

@@ -31,6 +31,7 @@ class Function:
     pure: whether equal arguments always give an equal value, so that it may be computed at the start.
     contexts: where it exists; None: everywhere.
     only_in: the components that have it; None: all.
+    check: raises StatementError for arguments that are wrong from the start.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Function:
     pure: bool = True
     contexts: frozenset[str] | None = None
     only_in: frozenset[str] | None = None
+    check: Callable[..., None] | None = None
 
 
 _FUNCTIONS: dict[str, Function] = {}
@@ -57,11 +59,17 @@ def _register(function: Function) -> None:
     _FUNCTIONS[function.name] = function
 
 
-def converter(name: str, *parameters: Spec, pure: bool = True, contexts: frozenset[str] | None = None) -> Decorator:
+def converter(
+    name: str,
+    *parameters: Spec,
+    pure: bool = True,
+    contexts: frozenset[str] | None = None,
+    check: Callable[..., None] | None = None,
+) -> Decorator:
     """For a function of values."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        _register(Function(name, _parameters(parameters), plain=function, pure=pure, contexts=contexts))
+        _register(Function(name, _parameters(parameters), None, function, pure, contexts, None, check))
         return function
 
     return register

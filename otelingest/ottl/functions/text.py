@@ -79,7 +79,7 @@ def _has_suffix(text: str, suffix: str) -> bool:
     return text.endswith(suffix)
 
 
-@converter("Format", ("format_string", STRING), ("format_args", ANYTHINGS))
+@converter("Format", ("format", WRITTEN_STRING), ("vals", ANYTHINGS))
 def _format(form: str, values: list[Any]) -> str:
     return sprintf(form, values)
 
@@ -100,40 +100,50 @@ def _lower(text: str) -> str:
     return "".join([lower if len(lower := character.lower()) == 1 else character for character in text])
 
 
+_SEPARATORS = " _-."
+
+
+def _kind(character: str) -> str:
+    """`A`, `a` or `0` for a letter or digit of ASCII; nothing for anything else."""
+    if not character.isascii():
+        return ""
+    return "A" if character.isupper() else "a" if character.islower() else "0" if character.isdigit() else ""
+
+
+_WORD_ENDS = frozenset({("A", "a"), ("A", "0"), ("a", "A"), ("a", "0"), ("0", "A"), ("0", "a")})
+
+
 def _snake(text: str) -> str:
     """`HelloWorld-2x` to `hello_world_2_x`: words begin at capitals, and at and behind digits."""
     text = text.strip()
     out: list[str] = []
-    for index, character in enumerate(text):
-        if character in " _-.":
-            out.append("_")
-            continue
-        if index and _begins_word(text[index - 1], character, text[index + 1 : index + 2]):
-            out.append("_")
-        out.append(character.lower() if character.isascii() else character)
+    kinds = ["", *map(_kind, text), ""]
+    for before, kind, following, character in zip(kinds, kinds[1:], kinds[2:], text, strict=False):
+        if (kind, following) in _WORD_ENDS:
+            if kind == "A" and following == "a" and before == "A":
+                out.append("_")
+            out.append(character.lower())
+            if kind != "A" or following == "0":
+                out.append("_")
+        else:
+            out.append("_" if character in _SEPARATORS else character.lower() if kind else character)
     return "".join(out)
 
 
-def _begins_word(before: str, character: str, following: str) -> bool:
-    if before.isdigit():
-        return character.isalpha()
-    if character.isdigit():
-        return before.isalpha()
-    if before.islower():
-        return character.isupper()
-    return before.isupper() and character.isupper() and following.islower()
-
-
 def _camel(text: str) -> str:
-    """`my_metric.name` to `MyMetricName`."""
+    """`my_metric.name` to `MyMetricName`. What is neither letter nor digit of ASCII is left out."""
+    text = text.strip()
     out: list[str] = []
-    upper = True
-    for character in text.strip():
-        if character in " _-.":
-            upper = True
-            continue
-        out.append(character.upper() if upper and character.isascii() else character)
-        upper = character.isdigit()
+    upper, before = True, ""
+    for character in "id" if text == "ID" else text:
+        kind = _kind(character)
+        if kind == "0":
+            out.append(character)
+        elif kind:
+            follows_capital = before == "A" and kind == "A"
+            out.append(character.upper() if upper else character.lower() if follows_capital else character)
+        upper = kind == "0" or character in _SEPARATORS
+        before = kind
     return "".join(out)
 
 

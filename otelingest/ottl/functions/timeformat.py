@@ -55,19 +55,20 @@ _PATTERNS: Mapping[str, str] = {
     "p": r"(?P<p>[ap]m)",
     "P": r"(?P<p>[ap]m)",
     "M": r"(?P<M>\d{1,2})",
-    "S": r"(?P<S>\d{1,2})",
-    "L": r"(?P<fraction>\d{3})",
-    "f": r"(?P<fraction>\d{1,9})",
-    "s": r"(?P<fraction>\d{1,9})",
-    "z": r"(?P<offset>z|[+-]\d{2}:?\d{2})",
-    "i": r"(?P<offset>z|[+-]\d{2})",
-    "j": r"(?P<offset>z|[+-]\d{2}:\d{2})",
-    "k": r"(?P<offset>z|[+-]\d{2}:\d{2}:\d{2})",
-    "w": r"(?P<offset>z|[+-]\d{6})",
+    "S": r"(?P<S>\d{1,2})(?:[.,](?P<fraction>\d+))?",
+    "z": r"(?P<offset>z|[+-]\d{2}(?::?\d{2})?)",
+    "i": r"(?P<offset>[+-]\d{2})",
+    "j": r"(?P<offset>[+-]\d{2}:\d{2})",
+    "k": r"(?P<offset>[+-]\d{2}:\d{2}:\d{2})",
+    "w": r"(?P<offset>[+-]\d{6})",
     "Z": r"(?P<Z>[a-z]{1,6}|[+-]\d{2})",
     "%": "%",
 }
 _LONGEST = 256
+
+
+_TOKEN = re.compile(r"([.,]?)%([Lfs])|%(.)", re.DOTALL)
+_ANY_FRACTION = r"(?:[.,](?P<fraction>\d+))?"
 
 
 class WrongFormat(ValueError):
@@ -78,12 +79,15 @@ class WrongFormat(ValueError):
 def _expanded(form: str) -> str:
     """With directives that stand for several replaced. Raises WrongFormat."""
 
+    if any(character in "0123456789" for character in form):
+        raise WrongFormat("format string should not contain decimals")
+
     def replace(match: re.Match[str]) -> str:
         letter = match[1]
         if letter is None:
-            raise WrongFormat("the format ends with a %")
-        if letter not in _PATTERNS and letter not in _COMPOSITES:
-            raise WrongFormat(f"unsupported ctime-like time format: %{letter}")
+            return "%%"  # one at the end stands for itself
+        if letter not in _PATTERNS and letter not in _COMPOSITES and letter not in _FRACTIONS:
+            raise WrongFormat(f"invalid strptime format: [unsupported ctimefmt.toNative() directive: %{letter}]")
         return _COMPOSITES.get(letter, match[0])
 
     expanded = _DIRECTIVE.sub(replace, form)
@@ -105,10 +109,10 @@ def _reader(form: str) -> re.Pattern[str]:
     position = 0
     seen: set[str] = set()
     expanded = _expanded(form)
-    for match in _DIRECTIVE.finditer(expanded):
+    for match in _TOKEN.finditer(expanded):
         parts.append(re.escape(expanded[position : match.start()]))
         position = match.end()
-        pattern = _PATTERNS[match[1]]
+        pattern = _ANY_FRACTION if match[2] else _PATTERNS[match[3]]
         for name in re.findall(r"\?P<(\w+)>", pattern):
             if name in seen:  # what is said twice counts the first time
                 pattern = pattern.replace(f"(?P<{name}>", "(?:")
@@ -235,10 +239,7 @@ _SHOW: Mapping[str, Callable[[datetime.datetime, int], str]] = {
     "P": lambda moment, fraction: "am" if moment.hour < 12 else "pm",
     "M": lambda moment, fraction: f"{moment.minute:02d}",
     "S": lambda moment, fraction: f"{moment.second:02d}",
-    "L": lambda moment, fraction: f"{fraction // 10**6:03d}",
-    "f": lambda moment, fraction: f"{fraction // 10**3:06d}",
-    "s": lambda moment, fraction: f"{fraction:09d}",
-    "z": lambda moment, fraction: _shift(moment)[:5],
+    "z": lambda moment, fraction: _shift(moment)[:5] if moment.utcoffset() else "Z",
     "i": lambda moment, fraction: _shift(moment)[:3],
     "j": lambda moment, fraction: _colons(_shift(moment), 2),
     "k": lambda moment, fraction: _colons(_shift(moment), 3),
@@ -252,4 +253,13 @@ def show(time: Time, form: str) -> str:
     """Write a time. Raises OttlError, WrongFormat."""
     moment = moment_of(time)
     fraction = time.nanoseconds % _SECOND
-    return _DIRECTIVE.sub(lambda match: _SHOW[match[1]](moment, fraction), _expanded(form))
+
+    def written(match: re.Match[str]) -> str:
+        if match[2] is None:
+            return _SHOW[match[3]](moment, fraction)
+        if not match[1]:
+            return "9" * _FRACTIONS[match[2]]  # as upstream: only behind a point or a comma is it a fraction
+        digits = f"{fraction:09d}"[: _FRACTIONS[match[2]]].rstrip("0")
+        return match[1] + digits if digits else ""
+
+    return _TOKEN.sub(written, _expanded(form))

@@ -120,7 +120,7 @@ def attributes(name: str) -> Field:
     owner = attrgetter(name)
     return Field(
         lambda item: owner(item).to_map(),
-        lambda item, value: owner(item).replace(expect(value, dict, "pcommon.Map")),
+        lambda item, value: owner(item).replace({} if value is None else expect(value, dict, "pcommon.Map")),
         attributes=owner,
     )
 
