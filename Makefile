@@ -74,6 +74,9 @@ check-probes: setup ## compare the receiver's answers with the recorded ones
 check-verdicts: setup ## compare verdicts on configurations with the recorded ones
 	$(BIN)/python $(RECORDINGS)/verdicts/check.py $(OURS) $(RECORDINGS)/verdicts
 
+check-peer: setup ## run beside and behind a Go collector (OTELCOL=PATH)
+	OTELCOL=$(OTELCOL) $(BIN)/pytest -q -n 0 tests/end_to_end/test_go_collector.py
+
 check-processors: setup ## compare what processors make of data with what was recorded
 	$(BIN)/python $(RECORDINGS)/processors/check.py $(OURS)
 

@@ -1,5 +1,6 @@
 """otelingest before and behind the real Go collector: all signals, both protocols, with the far end refusing, slow, and
-the one in between dying. Skipped where no Go collector is: name one in OTELCOL, or have `otelcol` in the PATH.
+the one in between dying. Where there is no Go collector (in OTELCOL, or as `otelcol` in the PATH), only two of ours stand
+in a row.
 
 A chain is `client → first → second → far end`. The first has a queue and retries, the second has neither, so that what
 the far end says goes back to the first. The far end is in this process, and keeps what it has answered with a success.
@@ -27,13 +28,15 @@ from tests.support.collector import CollectorProcess, free_ports
 from tests.support.otlp import post
 
 GO = os.environ.get("OTELCOL") or shutil.which("otelcol-contrib") or shutil.which("otelcol")
-pytestmark = pytest.mark.skipif(not GO or "otelingest" in str(GO), reason="there is no Go collector")
+NO_GO = pytest.mark.skipif(not GO or "otelingest" in str(GO), reason="there is no Go collector")
 
 ITEMS = 20
 """In each request."""
 CONSUMERS = 10
 """Of a sending queue by default: so many requests may be on their way at once."""
-OURS_FIRST = pytest.mark.parametrize("ours_first", [True, False], ids=["ours to Go", "Go to ours"])
+TO_GO, TO_US, AMONG_US = ("ours", "go"), ("go", "ours"), ("ours", "ours")
+WITH_GO = [pytest.param(TO_GO, marks=NO_GO, id="ours to Go"), pytest.param(TO_US, marks=NO_GO, id="Go to ours")]
+PAIR = pytest.mark.parametrize("pair", WITH_GO)
 
 
 class GoProcess:
@@ -117,7 +120,7 @@ class Chain:
 
 @asynccontextmanager
 async def chain(
-    folder: Path, ours_first: bool, *answers: HttpAnswer, protocol: str = "http", compression: str = "gzip"
+    folder: Path, pair: tuple[str, str], *answers: HttpAnswer, protocol: str = "http", compression: str = "gzip"
 ) -> AsyncIterator[Chain]:
     into, between = free_ports(2)
     kind = {"http": "otlphttp", "grpc": "otlp"}[protocol]
@@ -140,8 +143,11 @@ async def chain(
             }
         }
         configs = [config(into, "http", first_exporter), config(between, protocol, second_exporter)]
-        kinds: list[Any] = [OurProcess, GoProcess] if ours_first else [GoProcess, OurProcess]
-        first, second = (made(text, folder) for made, text in zip(kinds, configs, strict=True))
+        kinds: dict[str, Any] = {"ours": OurProcess, "go": GoProcess}
+        places = folder / "first", folder / "second"
+        for place in places:
+            place.mkdir()
+        first, second = (kinds[kind](text, place) for kind, text, place in zip(pair, configs, places, strict=True))
         await asyncio.gather(asyncio.to_thread(second.start), asyncio.to_thread(first.start))
         try:
             yield Chain(f"http://127.0.0.1:{into}", first, second, far_end)
@@ -182,13 +188,13 @@ def names(signal: Signal, message: Any) -> list[str]:
     return [p.attributes[0].value.string_value for m in metrics for p in m.gauge.data_points]
 
 
-@OURS_FIRST
+@PAIR
 @pytest.mark.parametrize(
     ("protocol", "compression"),  # grpcio neither reads nor writes zstd
     [("http", "none"), ("http", "gzip"), ("http", "zstd"), ("grpc", "none"), ("grpc", "gzip")],
 )
-async def test_everything_arrives_once(protocol: str, compression: str, ours_first: bool, tmp_path: Path) -> None:
-    async with chain(tmp_path, ours_first, protocol=protocol, compression=compression) as made:
+async def test_everything_arrives_once(protocol: str, compression: str, pair: tuple[str, str], tmp_path: Path) -> None:
+    async with chain(tmp_path, pair, protocol=protocol, compression=compression) as made:
         for number in range(5):
             for signal in Signal:
                 await made.send(signal, number)
@@ -197,14 +203,14 @@ async def test_everything_arrives_once(protocol: str, compression: str, ours_fir
     assert len(stored) == 5 * 3 * ITEMS
 
 
-@OURS_FIRST
+@PAIR
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 async def test_what_is_refused_is_sent_again_until_it_is_taken_and_not_after(
-    protocol: str, ours_first: bool, tmp_path: Path
+    protocol: str, pair: tuple[str, str], tmp_path: Path
 ) -> None:
     # Not 429: over gRPC the Go collector makes RESOURCE_EXHAUSTED of it, and does not say when to try again.
     refusals = [HttpAnswer(status=status, body=b"", content_type="text/plain") for status in (503, 502, 504) * 4]
-    async with chain(tmp_path, ours_first, *refusals, HttpAnswer(), protocol=protocol) as made:
+    async with chain(tmp_path, pair, *refusals, HttpAnswer(), protocol=protocol) as made:
         for number in range(4):
             for signal in Signal:
                 await made.send(signal, number)
@@ -213,22 +219,43 @@ async def test_what_is_refused_is_sent_again_until_it_is_taken_and_not_after(
     assert len(stored) == 4 * 3 * ITEMS
 
 
-@OURS_FIRST
+# Over gRPC only ours says when to try again after a 429.
+LATER = [(429, "http", TO_GO), (503, "http", TO_GO), (429, "http", TO_US), (429, "grpc", TO_US), (503, "grpc", TO_US)]
+
+
+@pytest.mark.parametrize(
+    ("status", "protocol", "pair"),
+    [*(pytest.param(*each, marks=NO_GO) for each in LATER), (429, "grpc", AMONG_US)],
+)
+async def test_who_is_told_to_wait_waits_and_loses_nothing(
+    status: int, protocol: str, pair: tuple[str, str], tmp_path: Path
+) -> None:
+    later = HttpAnswer(status=status, body=b"", content_type="text/plain", headers={"Retry-After": "1"})
+    async with chain(tmp_path, pair, *[later] * 4, HttpAnswer(), protocol=protocol) as made:
+        for number in range(3):
+            for signal in Signal:
+                await made.send(signal, number)
+        stored = await made.settle(3 * 3 * ITEMS)
+    assert set(stored.values()) == {1}
+    assert len(stored) == 3 * 3 * ITEMS
+
+
+@PAIR
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
-async def test_a_slow_far_end_is_waited_for(protocol: str, ours_first: bool, tmp_path: Path) -> None:
-    async with chain(tmp_path, ours_first, HttpAnswer(delay=0.7), protocol=protocol) as made:
+async def test_a_slow_far_end_is_waited_for(protocol: str, pair: tuple[str, str], tmp_path: Path) -> None:
+    async with chain(tmp_path, pair, HttpAnswer(delay=0.7), protocol=protocol) as made:
         await asyncio.gather(*(made.send(signal, number) for number in range(5) for signal in Signal))
         stored = await made.settle(5 * 3 * ITEMS)
     assert set(stored.values()) == {1}
 
 
-@OURS_FIRST
+@PAIR
 @pytest.mark.parametrize("protocol", ["http", "grpc"])
 async def test_what_will_never_be_taken_is_given_up_and_the_rest_goes_on(
-    protocol: str, ours_first: bool, tmp_path: Path
+    protocol: str, pair: tuple[str, str], tmp_path: Path
 ) -> None:
     never = HttpAnswer(status=400, body=b"", content_type="text/plain")
-    async with chain(tmp_path, ours_first, never, HttpAnswer(), protocol=protocol) as made:
+    async with chain(tmp_path, pair, never, HttpAnswer(), protocol=protocol) as made:
         await made.send(Signal.LOGS, 0)
         async with asyncio.timeout(20):
             while not made.far_end.requests:
@@ -240,11 +267,22 @@ async def test_what_will_never_be_taken_is_given_up_and_the_rest_goes_on(
     assert {name for _, name in stored} == {f"1.{item}" for item in range(ITEMS)}
 
 
-@OURS_FIRST
-@pytest.mark.parametrize("protocol", ["http", "grpc"])
-async def test_nothing_is_lost_when_the_one_in_between_dies(protocol: str, ours_first: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("protocol", "pair"),
+    [
+        *(
+            pytest.param(protocol, *each.values, marks=NO_GO, id=f"{protocol}, {each.id}")
+            for protocol in ("http", "grpc")
+            for each in WITH_GO
+        ),
+        pytest.param("grpc", AMONG_US, id="grpc, ours to ours"),
+    ],
+)
+async def test_nothing_is_lost_when_the_one_in_between_dies(
+    protocol: str, pair: tuple[str, str], tmp_path: Path
+) -> None:
     """What was on its way when it died may come twice: nobody has answered it."""
-    async with chain(tmp_path, ours_first, HttpAnswer(delay=0.02), protocol=protocol) as made:
+    async with chain(tmp_path, pair, HttpAnswer(delay=0.02), protocol=protocol) as made:
 
         async def send() -> None:
             for number in range(30):
