@@ -1,6 +1,6 @@
 """otelingest before and behind the real Go collector: all signals, both protocols, with the far end refusing, slow, and
-the one in between dying. Where there is no Go collector (in OTELCOL, or as `otelcol` in the PATH), only two of ours stand
-in a row.
+the one in between dying. Where there is no Go collector (in OTELCOL, or as `otelcol` in the PATH), two of ours show
+some of it.
 
 A chain is `client → first → second → far end`. The first has a queue and retries, the second has neither, so that what
 the far end says goes back to the first. The far end is in this process, and keeps what it has answered with a success.
