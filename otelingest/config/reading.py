@@ -50,6 +50,7 @@ class Frame:
     name: the section's path within the nearest one that reads itself, which is what messages show.
     failures: where to note them: the list of that nearest one.
     base: what the section is laid over; its settings hold where the section says nothing.
+    loose: whether unknown keys are accepted, here and in the sections in it that do not read themselves.
     """
 
     cls: type[BaseModel]
@@ -60,6 +61,7 @@ class Frame:
     base: BaseModel | None = None
     type_name: str = ""
     joined: bool = True
+    loose: bool = False
     entered: bool = False
     values: dict[str, Any] = field(default_factory=dict)
 
@@ -91,7 +93,7 @@ class Spot:
 
     def level(self) -> Spot:
         """The same value, read by itself: names in messages begin anew."""
-        frame = Frame(self.frame.cls, self.frame.reading, path=self.path)
+        frame = Frame(self.frame.cls, self.frame.reading, path=self.path, loose=self.frame.loose)
         return Spot(frame, "", self.path, self.base)
 
     def close(self, inner: Frame, *, twice: bool = False) -> bool:
@@ -130,6 +132,7 @@ def read_nested(cls: type[BaseModel], raw: Any, spot: Spot, *, alone: bool) -> A
         path=spot.path,
         failures=[] if alone else spot.frame.failures,
         base=base,
+        loose=not alone and spot.frame.loose,
     )
     before = len(frame.failures)
     result = read(cls, raw, frame)
@@ -151,6 +154,7 @@ def read_fields(cls: type[BaseModel], raw: Any, frame: Frame) -> dict[str, Any]:
         text = f'expected a map or struct, got "{go_kind(raw)}"'
         frame.fail(frame.name, text, Remark(frame.path, text))
         return {}
+    frame.loose = frame.loose or bool(getattr(cls, "loose", False))
     fields = _fields(cls)
     for key, (name, info, shape) in fields.items():
         if key in raw:
@@ -174,7 +178,7 @@ def _unknown_keys(unknown: list[str], fields: Iterable[str], frame: Frame) -> No
         Remark((*frame.path, key), f'unknown key "{key}" in {where}{did_you_mean(key, fields)}')
         for key in sorted(unknown)
     ]
-    if getattr(frame.cls, "loose", False):
+    if frame.loose:
         frame.reading.warnings += remarks
         return
     naming = getattr(frame.cls, "naming", None)

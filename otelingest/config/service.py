@@ -5,12 +5,12 @@ from __future__ import annotations
 import enum
 import uuid
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, GetCoreSchemaHandler, field_validator
 from pydantic_core import CoreSchema, core_schema
 
-from otelingest.config.settings import ComponentId, Duration, Headers, Naming, Problem, Secret, Settings
+from otelingest.config.settings import ComponentId, Duration, GoType, Headers, Naming, Problem, Secret, Settings
 from otelingest.config.types import Unreadable, check_name, go_quote
 
 SIGNALS = ("traces", "metrics", "logs", "profiles")
@@ -64,7 +64,7 @@ class PipelineSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         if not self.receivers:
             yield "must have at least one receiver"
-        if not self.exporters:
+        elif not self.exporters:
             yield "must have at least one exporter"
         for id in dict.fromkeys(self.processors):
             if self.processors.count(id) > 1:
@@ -102,7 +102,7 @@ class LogsSettings(Settings):
 
     naming = Naming("migration.LogsConfigV030", alone=True)
 
-    level: str = "info"
+    level: Annotated[str, GoType("zapcore.Level")] = "info"
     """The least level that is logged: debug, info, warn or error."""
     development: bool = False
     """Show the stack of errors."""
@@ -146,12 +146,13 @@ class MetricsLevel(enum.StrEnum):
     DETAILED = "Detailed"
 
 
-_METRICS_LEVELS = {level.value.lower(): level.value for level in MetricsLevel} | {"": "Basic"}
+_Level = Annotated[str, GoType("configtelemetry.Level", zero="basic")]
+_METRICS_LEVELS = {level.value.lower(): level.value for level in MetricsLevel}
 
 
 def _metrics_level(value: str) -> str:
     if value.lower() not in _METRICS_LEVELS:
-        raise Unreadable(f"unknown metrics level {go_quote(value)}")
+        raise Unreadable(f"unknown metrics level {go_quote(value.lower())}")
     return _METRICS_LEVELS[value.lower()]
 
 
@@ -274,7 +275,7 @@ class MetricsSettings(Settings):
 
     naming = Naming("migration.MetricsConfigV030", alone=True)
 
-    level: str = MetricsLevel.NORMAL.value
+    level: _Level = MetricsLevel.NORMAL.value
     """none, basic, normal or detailed."""
     readers: list[MetricReader] = Field(default_factory=_default_readers)
     """The ways out for them. Default: for Prometheus, on localhost:8888."""
@@ -299,7 +300,7 @@ class TracesSettings(Settings):
 
     naming = Naming("migration.TracesConfigV030", alone=True)
 
-    level: str = MetricsLevel.BASIC.value
+    level: _Level = MetricsLevel.BASIC.value
     """none or basic."""
     propagators: list[str] = Field(default_factory=list)
     """Headers by which a trace is continued: tracecontext, b3."""

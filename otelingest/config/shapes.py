@@ -7,212 +7,49 @@ number with a fraction is cut to an integer, and a string that stands for a list
 from __future__ import annotations
 
 import enum
-import math
 import pathlib
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, PlainValidator, SecretStr, WrapValidator
 
-from otelingest.config.reading import INVALID, Spot, did_you_mean, keys, read_nested
+from otelingest.config.reading import INVALID, Frame, Reading, Spot, keys, read_nested
+from otelingest.config.scalars import (
+    Boolean,
+    Choice,
+    Id,
+    Real,
+    Shape,
+    Text,
+    Time,
+    Whole,
+    mismatch,
+    value_of,
+)
 from otelingest.config.types import (
     BareNumber,
     ComponentId,
     Duration,
+    GoType,
     Integer,
     MapList,
     OptionalSection,
     Secret,
-    Unreadable,
+    go_kind,
     go_type,
+    go_value,
 )
 from otelingest.config.values import Expanded, Map, plain
 
 _OWN_WAY = (BeforeValidator, PlainValidator, WrapValidator)
 
 
-class Shape(Protocol):
-    """How values of one type are read. `read` notes what is wrong at the spot, and answers INVALID then."""
-
-    go_name: str
-
-    def zero(self) -> Any:
-        """What a null stands for, INVALID where the field's default is the better answer."""
-
-    def read(self, raw: Any, spot: Spot) -> Any: ...
-
-
-def _value(raw: Any) -> Any:
-    return raw.value if isinstance(raw, Expanded) else raw
-
-
-def _mismatch(expected: str, value: Any, spot: Spot) -> Any:
-    return spot.fail(f"expected type '{expected}', got unconvertible type '{go_type(value)}'")
-
-
-class Boolean:
-    go_name = "bool"
-
-    def zero(self) -> bool:
-        return False
-
-    def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
-        if value is None:
-            return False
-        return value if isinstance(value, bool) else _mismatch(self.go_name, value, spot)
-
-
-class Whole:
-    """An integer. Fractions are cut off and what is too large wraps, as upstream; both with a warning."""
-
-    def __init__(self, kind: Integer) -> None:
-        self._kind = kind
-        self.go_name = kind.go_name
-
-    def zero(self) -> int:
-        return 0
-
-    def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
-        if value is None:
-            return 0
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return _mismatch(self.go_name, value, spot)
-        if isinstance(value, float) and not math.isfinite(value):
-            return _mismatch(self.go_name, value, spot)
-        if value < 0 and not self._kind.signed:
-            return spot.fail(f"cannot parse value as '{self.go_name}': {value} overflows uint")
-        number = int(value)
-        if number != value:
-            spot.warn(f"{value} is cut to {number}")
-        wrapped = self._kind.wrap(number)
-        if wrapped != number:
-            spot.warn(f"{number} does not fit {self._kind.bits} bits; {wrapped} is used")
-        return wrapped
-
-
-class Real:
-    go_name = "float64"
-
-    def zero(self) -> float:
-        return 0.0
-
-    def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
-        if value is None:
-            return 0.0
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            return _mismatch(self.go_name, value, spot)
-        return float(value)
-
-
-class Text:
-    """A string, or a type made of one. A reference gives it its text, unread: `0123` stays `0123`."""
-
-    def __init__(self, make: Any = str, go_name: str = "string") -> None:
-        self._make = make
-        self.go_name = go_name
-
-    def zero(self) -> Any:
-        try:
-            return self._make("")
-        except ValueError:
-            return INVALID
-
-    def read(self, raw: Any, spot: Spot) -> Any:
-        value = raw.text if isinstance(raw, Expanded) else raw
-        if isinstance(self._make, type) and isinstance(value, self._make):
-            return value
-        if isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        if value is None:
-            return self.zero()
-        if not isinstance(value, str):
-            return _mismatch(self.go_name, value, spot)
-        try:
-            return self._make(value)
-        except ValueError as error:
-            return spot.fail(str(error))
-
-
-class Id(Text):
-    """A component's id."""
-
-    def __init__(self) -> None:
-        super().__init__(ComponentId.parse)
-
-    def zero(self) -> ComponentId:
-        return ComponentId("")
-
-    def read(self, raw: Any, spot: Spot) -> Any:
-        return raw if isinstance(raw, ComponentId) else super().read(raw, spot)
-
-
-class Choice:
-    """One of several strings: a Literal or an Enum."""
-
-    go_name = "string"
-
-    def __init__(self, choices: Iterable[Any], make: Any = None) -> None:
-        self._choices = list(choices)
-        self._make = make
-
-    def zero(self) -> Any:
-        return "" if "" in self._choices and self._make is None else INVALID
-
-    def read(self, raw: Any, spot: Spot) -> Any:
-        value = raw.text if isinstance(raw, Expanded) and isinstance(self._choices[0], str) else _value(raw)
-        if value is None:
-            return self.zero()
-        if value not in self._choices:
-            if isinstance(self._choices[0], str) and not isinstance(value, str):
-                return _mismatch(self.go_name, value, spot)
-            known = ", ".join(repr(choice) for choice in self._choices)
-            return spot.fail(
-                f"unknown value {value!r}, must be one of: {known}", did_you_mean(str(value), map(str, self._choices))
-            )
-        return value if self._make is None or isinstance(value, self._make) else self._make(value)
-
-
-class Time:
-    """A duration: Go's notation, or a bare number of nanoseconds (of another unit where the field says so)."""
-
-    go_name = "time.Duration"
-
-    def __init__(self, bare: BareNumber | None) -> None:
-        self._bare = bare
-
-    def zero(self) -> Duration:
-        return Duration(0)
-
-    def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
-        if value is None or isinstance(value, Duration):
-            return value or Duration(0)
-        if isinstance(value, str):
-            try:
-                return Duration.parse(value)
-            except Unreadable as error:
-                return spot.fail(str(error).partition(' "')[0])  # without the value, which may be a secret put astray
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            return _mismatch(self.go_name, value, spot)
-        unit = self._bare.unit if self._bare else "ns"
-        duration = Duration(int(value) * Duration.parse(f"1{unit}"))
-        if duration:
-            spot.warn(
-                f"a bare number is taken for {'seconds' if unit == 's' else 'nanoseconds' if unit == 'ns' else unit}"
-                f' ({duration}); write a unit, such as "{int(value)}s"'
-            )
-        return duration
-
-
 def _element(raw: Any, shape: Shape, spot: Spot) -> Any:
     """An item of a list or map. A null is the type's zero here too, a section's defaults."""
-    if _value(raw) is not None or isinstance(shape, Nested | Text):
+    if value_of(raw) is not None or isinstance(shape, Nested | Text):
         return shape.read(raw, spot)
     zero = shape.zero()
     return spot.fail("must not be null") if zero is INVALID else zero
@@ -230,7 +67,7 @@ class Sequenced:
         return self._make(())
 
     def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
+        value = value_of(raw)
         if value is None:
             return self.zero()
         if isinstance(value, str) and isinstance(self._item, Text) and not isinstance(self._item, Id):
@@ -253,11 +90,11 @@ class Mapped:
         return {}
 
     def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
+        value = value_of(raw)
         if value is None:
             return {}
         if not isinstance(value, Mapping):
-            return _mismatch(self.go_name, value, spot)
+            return mismatch(self.go_name, value, spot)
         result = {}
         for key, item in value.items():
             at = spot.key(key)
@@ -274,23 +111,43 @@ class Pairs(Mapped):
     """A map that may also be written as a list of `name` and `value`, and that reads itself: `headers`."""
 
     def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
-        inner = spot.level()
+        value = value_of(raw)
         if isinstance(value, list):
-            value = self._from_list(value, inner)
-        result = value if value is INVALID else super().read(value, inner)
+            return self._from_list(value, spot)
+        if value is not None and not isinstance(value, dict):
+            return spot.fail(f"source data must be an array or slice, got {go_kind(value)}")
+        inner = spot.level()
+        result = super().read(value, inner)
         return INVALID if spot.close(inner.frame) else result
 
     def _from_list(self, items: list[Any], spot: Spot) -> Any:
-        result = Map()
-        for index, item in enumerate(items):
-            entry = plain(item) if not isinstance(_value(item), dict) else _value(item)
-            if not isinstance(entry, dict) or set(entry) - {"name", "value"} or "name" not in entry:
-                return spot.item(index).fail("expected a map with the keys name and value")
-            if str(plain(entry["name"])) in result:
-                return spot.item(index).fail(f"duplicate name {str(plain(entry['name']))!r}")
-            result[str(plain(entry["name"]))] = entry.get("value")
-        return result
+        pairs = [self._pair(item, spot.item(index)) for index, item in enumerate(items)]
+        found = [pair for pair in pairs if isinstance(pair, tuple)]
+        if len(found) < len(pairs):
+            return INVALID
+        names = [name for name, _ in found]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            spot.frame.reading.refuse(spot.path, f"duplicate keys in map-style list: [{' '.join(twice)}]")
+        if "" in names:
+            spot.warn("an entry without a name has no effect")
+        return {name: value for name, value in found if name}
+
+    def _pair(self, item: Any, spot: Spot) -> Any:
+        """One entry of the list: its name and value."""
+        entry = value_of(item)
+        if entry is None:
+            entry = {}
+        if not isinstance(entry, dict):
+            return spot.fail(f'expected a map or struct, got "{go_kind(entry)}"')
+        unknown = sorted(set(entry) - {"name", "value"})
+        if unknown and not spot.frame.loose:
+            return spot.fail(f"has invalid keys: {', '.join(unknown)}")
+        name, value = (
+            shape.read(entry.get(key), Spot(spot.frame, f"{spot.name}.{key}", (*spot.path, key)))
+            for key, shape in (("name", self._key), ("value", self._item))
+        )
+        return INVALID if INVALID in (name, value) else (name, value)
 
 
 class Nested:
@@ -305,7 +162,7 @@ class Nested:
         return INVALID
 
     def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
+        value = value_of(raw)
         return value if isinstance(value, self._cls) else read_nested(self._cls, value, spot, alone=False)
 
 
@@ -315,26 +172,35 @@ class Optional:
     go_name = "map[string]interface {}"
     optional = True
 
-    def __init__(self, cls: type[BaseModel]) -> None:
+    def __init__(self, cls: type[BaseModel], null: bool) -> None:
         self._cls = cls
+        self._null = null
 
     def zero(self) -> Any:
         return INVALID
 
     def read(self, raw: Any, spot: Spot) -> Any:
-        value = _value(raw)
+        value = value_of(raw)
         if isinstance(value, self._cls):
             return value
+        if raw is None and not self._null and spot.base is None:
+            return None
+        enabled = True
         if isinstance(value, dict) and "enabled" in value:
-            enabled = _value(value["enabled"])
+            enabled = value_of(value["enabled"])
             if not isinstance(enabled, bool):
-                got = f"unexpected type {go_type(enabled)} for 'enabled': got '{enabled}'"
+                got = f"unexpected type {go_type(enabled)} for 'enabled': got '{go_value(plain(enabled))}'"
                 return spot.fail(f"{got} value expected 'true' or 'false'")
-            if not enabled:
-                return None
             if "enabled" not in keys(self._cls):
                 value = Map(((k, v) for k, v in value.items() if k != "enabled"), getattr(value, "at", None))
-        return read_nested(self._cls, value, spot, alone=True)
+        return read_nested(self._cls, value, spot, alone=True) if enabled else self._off(value, spot)
+
+    def _off(self, value: Any, spot: Spot) -> Any:
+        """Read what does not count, and forget all about it but what cannot be read."""
+        unheard = Frame(spot.frame.cls, Reading(), path=spot.path)
+        result = read_nested(self._cls, value, Spot(unheard, spot.name, spot.path, spot.base), alone=True)
+        spot.frame.failures += unheard.failures
+        return INVALID if unheard.failures or result is INVALID else None
 
 
 class Nullable:
@@ -348,7 +214,7 @@ class Nullable:
         return None
 
     def read(self, raw: Any, spot: Spot) -> Any:
-        return None if _value(raw) is None else self._shape.read(raw, spot)
+        return None if value_of(raw) is None else self._shape.read(raw, spot)
 
 
 class AsWritten:
@@ -396,22 +262,24 @@ def shape_of(annotation: Any, metadata: Iterable[Any] = ()) -> Shape:
     if any(isinstance(mark, _OWN_WAY) for mark in marks.values()):
         return as_written(annotation, metadata)
     if get_origin(annotation) in (Union, types.UnionType):
-        return _union(annotation, metadata, OptionalSection in marks)
+        return _union(annotation, metadata, marks.get(OptionalSection))
     if annotation is int:
         return Whole(marks.get(Integer, Integer()))
     if annotation is Duration:
         return Time(marks.get(BareNumber))
+    if annotation is str and GoType in marks:
+        return Text(go_name=marks[GoType].name, zero=marks[GoType].zero)
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
     return _generic(annotation, MapList in marks) or _class(annotation)
 
 
-def _union(annotation: Any, metadata: Iterable[Any], optional: bool) -> Shape:
+def _union(annotation: Any, metadata: Iterable[Any], optional: OptionalSection | None) -> Shape:
     options = [option for option in get_args(annotation) if option is not types.NoneType]
     if len(options) != 1:
         return AsWritten(text=str in options)
-    if optional and isinstance(options[0], type) and issubclass(options[0], BaseModel):
-        return Optional(options[0])
+    if optional is not None and isinstance(options[0], type) and issubclass(options[0], BaseModel):
+        return Optional(options[0], optional.null)
     return Nullable(shape_of(options[0], metadata))
 
 

@@ -19,16 +19,34 @@ class Unreadable(ValueError):
     """
 
 
+@dataclass(frozen=True)
 class OptionalSection:
-    """Marks a section that is off while its key is absent, and on (with defaults) when the key is there, even if null.
+    """Marks a section that is off while its key is absent, and on (with defaults) when the key is there.
 
-    `enabled: false` inside turns it off, and what else is in it is not looked at. Upstream: `configoptional`.
+    `enabled: false` inside turns it off; what else is in it must be readable all the same. Upstream: `configoptional`.
+
+    null: whether a key without a value turns it on.
     """
+
+    null: bool = True
 
 
 T = TypeVar("T")
 Section = Annotated[T | None, OptionalSection()]
 """`grpc: Section[GrpcSettings] = None` is off by default; `= Field(default_factory=X)` is on by default."""
+FilledSection = Annotated[T | None, OptionalSection(null=False)]
+"""The same, but a key without a value leaves it as it is."""
+
+
+@dataclass(frozen=True)
+class GoType:
+    """Marks a string with what messages call its type, where that is not plain from the field.
+
+    zero: what a key without a value stands for.
+    """
+
+    name: str
+    zero: str = ""
 
 
 @dataclass(frozen=True)
@@ -226,6 +244,19 @@ def go_type(value: Any) -> str:
 def go_kind(value: Any) -> str:
     """What Go calls the kind of a YAML value."""
     return {"map[string]interface {}": "map", "[]interface {}": "slice"}.get(go_type(value), go_type(value))
+
+
+def go_value(value: Any) -> str:
+    """A YAML value as Go prints it."""
+    if value is None:
+        return "<nil>"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return f"[{' '.join(map(go_value, value))}]"
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{go_value(value[key])}' for key in sorted(value))}]"
+    return str(value)
 
 
 _GO_TYPES: tuple[tuple[Any, str], ...] = (

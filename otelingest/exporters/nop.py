@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from otelingest.config.settings import Settings
+from typing import ClassVar
+
+from otelingest.config.settings import Naming, Settings
 from otelingest.pipeline.component import Exporter
 from otelingest.pipeline.payload import Payload
 
 
 class NopExporterSettings(Settings):
     """Nothing to set."""
+
+    naming: ClassVar[Naming] = Naming("struct {}")
 
 
 class NopExporter(Exporter[NopExporterSettings]):

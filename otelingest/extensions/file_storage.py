@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from otelingest.config.settings import Duration, Naming, Problem, Settings
+from otelingest.config.settings import Duration, Int64, Naming, Problem, Settings
 from otelingest.pipeline.component import Env, Extension, Host
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Instrument, Level, Sample
@@ -34,22 +36,16 @@ class CompactionSettings(Settings):
     """Has no effect."""
     directory: str = _DEFAULT
     """Has no effect."""
-    rebound_needed_threshold_mib: int = 100
+    rebound_needed_threshold_mib: Int64 = 100
     """Has no effect."""
-    rebound_trigger_threshold_mib: int = 10
+    rebound_trigger_threshold_mib: Int64 = 10
     """Has no effect."""
-    max_transaction_size: int = 65536
+    max_transaction_size: Int64 = 65536
     """Has no effect."""
     check_interval: Duration = Duration(5 * _SECOND)
     """Has no effect."""
     cleanup_on_start: bool = False
     """Has no effect."""
-
-    def problems(self) -> Iterator[Problem]:
-        if self.max_transaction_size < 0:
-            yield "max transaction size for compaction cannot be less than 0"
-        if self.on_rebound and self.check_interval <= 0:
-            yield "compaction check interval must be positive when rebound compaction is set"
 
 
 class FileStorageSettings(Settings):
@@ -68,6 +64,8 @@ class FileStorageSettings(Settings):
     fsync: bool | None = None
     """Whether data is brought to the disk before it is acknowledged; unset: true. Without it data survives the end of
     the process, but not that of the machine."""
+    max_size: Int64 = 0
+    """How large upstream's database may become, in bytes. Has no effect: `queue_size` of the exporters bounds it."""
     recreate: bool = False
     """What upstream does with a broken database. Has no effect: a broken record costs that record only."""
     compaction: CompactionSettings = CompactionSettings()
@@ -81,26 +79,51 @@ class FileStorageSettings(Settings):
         Path(self.directory).mkdir(mode=int(self.directory_permissions, 8), parents=True, exist_ok=True)
 
     def problems(self) -> Iterator[Problem]:
-        folder = Path(self.directory)
-        if not self.create_directory:
-            if not folder.exists():
+        """As upstream, the first that is found."""
+        yield from itertools.islice(self._problems(), 1)
+
+    def _problems(self) -> Iterator[str]:
+        compaction = self.compaction
+        for folder in (
+            self.directory,
+            *([compaction.directory] if compaction.on_start or compaction.on_rebound else ()),
+        ):
+            if not self.create_directory and (not folder or not Path(folder).exists()):
                 yield (
-                    f"directory must exist: stat {self.directory}: no such file or directory. "
+                    f"directory must exist: stat {folder}: no such file or directory. "
                     "You can enable the create_directory option to automatically create it"
                 )
-            elif not folder.is_dir():
-                yield f"{self.directory} is not a directory"
-        try:
-            int(self.directory_permissions, 8)
-        except ValueError:
-            yield "directory_permissions value must be a valid octal representation of an integer"
+            elif folder and Path(folder).exists() and not Path(folder).is_dir():
+                yield f"{folder} is not a directory"
+        if compaction.max_transaction_size < 0:
+            yield "max transaction size for compaction cannot be less than 0"
+        yield from self._size_problems()
+        if compaction.on_rebound and compaction.check_interval <= 0:
+            yield "compaction check interval must be positive when rebound compaction is set"
+        if self.create_directory:
+            if (mode := _octal(self.directory_permissions)) is None:
+                yield "directory_permissions value must be a valid octal representation"
+            elif mode & 0o777 != mode:
+                yield "directory_permissions contain invalid bits for file access"
         if self.resend_window is not None and self.resend_window < 0:
             yield "resend_window must not be negative"
+
+    def _size_problems(self) -> Iterator[str]:
+        compaction = self.compaction
+        if self.max_size < 0:
+            yield "max size cannot be less than 0"
+        if self.max_size > 0 and compaction.on_rebound:
+            for which in ("needed", "trigger"):
+                threshold: int = getattr(compaction, f"rebound_{which}_threshold_mib")
+                if threshold << 20 > self.max_size:
+                    yield f"compaction rebound {which} threshold cannot be greater than max size"
 
     def without_effect(self) -> Iterator[str]:
         """What is set and does nothing here, and why."""
         if self.compaction.on_start or self.compaction.on_rebound:
             yield "compaction: the journal deletes what is finished by itself"
+        if self.max_size:
+            yield "max_size: how much is kept is bounded by sending_queue::queue_size"
         if self.recreate:
             yield "recreate: a broken record costs that record only, and is told of"
 
@@ -157,3 +180,8 @@ class FileStorage(Extension[FileStorageSettings]):
         if self.storage is not None:
             yield Sample(_DISK, self.storage.journal.bytes_on_disk)
             yield Sample(_LETTERS, self.storage.dead_letters.count)
+
+
+def _octal(text: str) -> int | None:
+    """The number that octal digits stand for; None when they are none."""
+    return int(text, 8) if re.fullmatch(r"[+-]?[0-7]{1,10}", text) else None

@@ -98,7 +98,7 @@ class AuthSettings(Settings):
 
     naming: ClassVar[Naming] = Naming("configauth.Config")
 
-    authenticator: str = ""
+    authenticator: ComponentId = ComponentId("")
     """The id of the extension that authenticates every request."""
 
 
@@ -134,7 +134,7 @@ def resolve_client(auth: AuthSettings | None, host: Host, protocol: str) -> Auth
 
 
 def _extension(auth: AuthSettings, host: Host) -> Any:
-    extension = host.extension(ComponentId.parse(auth.authenticator)) if auth.authenticator.strip() else None
+    extension = host.extension(auth.authenticator)
     if extension is None:
         raise ConfigError(f'failed to resolve authenticator "{auth.authenticator}": authenticator not found')
     return extension

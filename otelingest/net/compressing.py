@@ -6,16 +6,18 @@ import zlib
 from collections.abc import Callable, Mapping
 
 _DEFAULT = -1
+_HUFFMAN_ONLY = -2
 NONE = frozenset({"", "none"})
 """How a configuration says that nothing is to be compressed."""
 
 LEVELS: Mapping[str, range] = {
-    "gzip": range(-1, 10),
-    "zlib": range(-1, 10),
-    "deflate": range(-1, 10),
-    "zstd": range(1, 23),
+    "gzip": range(_HUFFMAN_ONLY, 10),
+    "zlib": range(_HUFFMAN_ONLY, 10),
+    "deflate": range(_HUFFMAN_ONLY, 10),
+    "zstd": range(-(1 << 63), 1 << 63),
 }
-"""The levels that a compression has; the others have none. 0 is not chosen, and stands for the default."""
+"""The levels that a compression has; the others have none. 0 is not chosen, and stands for the default. zstd takes any,
+and uses the nearest that there is."""
 
 
 def compress(compression: str, body: bytes, level: int = 0) -> bytes:
@@ -25,7 +27,8 @@ def compress(compression: str, body: bytes, level: int = 0) -> bytes:
 
 def _zlib_with(window_bits: int) -> Callable[[bytes, int], bytes]:
     def encode(body: bytes, level: int) -> bytes:
-        encoder = zlib.compressobj(level or _DEFAULT, zlib.DEFLATED, window_bits)
+        strategy = zlib.Z_HUFFMAN_ONLY if level == _HUFFMAN_ONLY else zlib.Z_DEFAULT_STRATEGY
+        encoder = zlib.compressobj(max(level, _DEFAULT) or _DEFAULT, zlib.DEFLATED, window_bits, strategy=strategy)
         return encoder.compress(body) + encoder.flush()
 
     return encode
@@ -34,7 +37,7 @@ def _zlib_with(window_bits: int) -> Callable[[bytes, int], bytes]:
 def _zstd(body: bytes, level: int) -> bytes:
     import cramjam
 
-    return bytes(cramjam.zstd.compress(body, level or 3))
+    return bytes(cramjam.zstd.compress(body, min(max(level, 1), 22) if level else 3))
 
 
 def _snappy(body: bytes, level: int) -> bytes:

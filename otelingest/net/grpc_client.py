@@ -49,6 +49,7 @@ class GrpcClient:
         if settings.middlewares:
             name = settings.middlewares[0].id
             raise ConfigError(f'failed to resolve middleware "{name}": middlewares are not supported yet')
+        settings.check()
         self._authenticator = resolve_client(settings.auth, host, "gRPC")
         if requires_tls(self._authenticator) and not settings.secure:
             # gRPC's own rule, which knows no exception for loopback.

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from otelingest.config.secrecy import without_passwords
-from otelingest.config.settings import Duration, Headers, Naming, Problem, Section, Settings
+from otelingest.config.settings import Duration, FilledSection, GoType, Headers, Naming, Problem, Settings, Unreadable
+from otelingest.config.types import go_quote
 from otelingest.net.auth import AuthSettings
 from otelingest.net.grpc_settings import milliseconds
 from otelingest.net.http_settings import MiddlewareSettings
 from otelingest.net.tls import ClientTlsSettings
+from otelingest.pipeline.errors import ConfigError
 
 COMPRESSIONS = ("gzip", "deflate", "zlib")
 _UPSTREAM_COMPRESSIONS = ("snappy", "zstd", "lz4", "x-snappy-framed")
@@ -21,8 +23,19 @@ BALANCERS = ("round_robin", "pick_first")
 _SCHEMES = ("http://", "https://")
 
 
+def _known_compression(value: str) -> str:
+    if value not in (*COMPRESSIONS, *_UPSTREAM_COMPRESSIONS, "", "none"):
+        raise Unreadable(f"unsupported compression type {go_quote(value)}")
+    return value
+
+
+Compression = Annotated[str, GoType("configcompression.Type"), AfterValidator(_known_compression)]
+
+
 class GrpcClientKeepaliveSettings(Settings):
     """`keepalive` of a gRPC client."""
+
+    naming: ClassVar[Naming] = Naming("configgrpc.KeepaliveClientConfig")
 
     time: Duration = Duration(0)
     """After how much silence the server is asked whether it is still there; 0: never."""
@@ -39,11 +52,11 @@ class GrpcClientSettings(Settings):
 
     endpoint: str = ""
     """The server: `host:port`, `http(s)://host:port`, `dns:///host:port` or `unix:///path`."""
-    compression: str = ""
+    compression: Compression = ""
     """How messages are compressed: gzip, zlib, deflate or none."""
-    tls: Section[ClientTlsSettings] = None
+    tls: ClientTlsSettings | None = None
     """How the server is checked, and the certificate to show it. TLS is spoken unless it says `insecure: true`."""
-    keepalive: Section[GrpcClientKeepaliveSettings] = None
+    keepalive: FilledSection[GrpcClientKeepaliveSettings] = None
     """How silent connections are checked."""
     read_buffer_size: int = 0
     """Bytes to read from a connection at once (a hint)."""
@@ -57,7 +70,7 @@ class GrpcClientSettings(Settings):
     """How calls are spread over the addresses of a name: round_robin or pick_first."""
     authority: str = ""
     """The `:authority` to send instead of the endpoint's."""
-    auth: Section[AuthSettings] = None
+    auth: FilledSection[AuthSettings] = None
     """The extension that shows the server who sends."""
     user_agent: str = ""
     """What to say before gRPC's own user agent."""
@@ -73,13 +86,16 @@ class GrpcClientSettings(Settings):
         if self.compression in _UPSTREAM_COMPRESSIONS:
             known = ", ".join(COMPRESSIONS)
             yield where, f'compression "{self.compression}" is not supported over gRPC here: choose {known} or none'
-        elif self.compression not in (*COMPRESSIONS, "", "none"):
-            yield where, f'unsupported compression type "{self.compression}"'
-        if self.secure and self.tls is not None and (problem := self._tls_problem(self.tls)):
-            yield "tls", f"config: {problem}"
 
-    def _tls_problem(self, tls: ClientTlsSettings) -> str | None:
-        """What gRPC's own TLS cannot be told."""
+    def check(self) -> None:
+        """Raises ConfigError for what gRPC's own TLS cannot be told."""
+        if self.secure and self.tls is not None:
+            self.tls.check()
+        problem = self._tls_limit(self.tls) if self.secure and self.tls is not None else None
+        if problem is not None:
+            raise ConfigError(f"failed to load TLS config: {problem}")
+
+    def _tls_limit(self, tls: ClientTlsSettings) -> str | None:
         if tls.insecure_skip_verify:
             return "insecure_skip_verify is not supported for gRPC: name the authority as ca_file"
         if tls.min_version == "1.3":

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from otelingest.config.settings import Duration, Naming, Problem, Section, Settings, Uint32, Unreadable
+from otelingest.config.settings import Duration, FilledSection, Naming, Problem, Section, Settings, Uint32
 from otelingest.net.auth import AuthSettings
-from otelingest.net.http_settings import TRANSPORTS, MiddlewareSettings
+from otelingest.net.http_settings import MiddlewareSettings, Transport, transport_problem
 from otelingest.net.tls import ServerTlsSettings
 
 DEFAULT_MESSAGE_LIMIT = 4 * 1024 * 1024
@@ -19,6 +19,8 @@ _LARGEST_MESSAGE = 2**31 - 1
 
 class ServerParameters(Settings):
     """`keepalive.server_parameters`: when the server ends or checks connections; 0: gRPC's own default."""
+
+    naming: ClassVar[Naming] = Naming("configgrpc.KeepaliveServerParameters")
 
     max_connection_idle: Duration = Duration(0)
     """For how long a connection may stand without a call."""
@@ -34,6 +36,8 @@ class ServerParameters(Settings):
 
 class EnforcementPolicy(Settings):
     """`keepalive.enforcement_policy`: which pings of clients are tolerated."""
+
+    naming: ClassVar[Naming] = Naming("configgrpc.KeepaliveEnforcementPolicy")
 
     min_time: Duration = Duration(0)
     """The least time between two pings; 0: five minutes."""
@@ -66,11 +70,11 @@ class GrpcServerSettings(Settings):
 
     endpoint: str = ""
     """`host:port` to listen on, or the path of a unix socket."""
-    transport: str = "tcp"
+    transport: Transport = "tcp"
     """`tcp` or `unix`."""
     dialer: DialerSettings = Field(default_factory=DialerSettings)
     """Without effect on a server."""
-    tls: Section[ServerTlsSettings] = None
+    tls: FilledSection[ServerTlsSettings] = None
     """Speak TLS. Absent: plain text."""
     max_recv_msg_size_mib: int = 0
     """Size in MiB that a message may have; 0: 4 MiB."""
@@ -82,19 +86,12 @@ class GrpcServerSettings(Settings):
     """Bytes of answers to collect before they are written (a hint)."""
     keepalive: Section[GrpcKeepaliveSettings] = Field(default_factory=GrpcKeepaliveSettings)
     """How connections are kept."""
-    auth: Section[AuthSettings] = None
+    auth: FilledSection[AuthSettings] = None
     """Who may send. Absent: everybody."""
     include_metadata: bool = False
     """Keep the calls' metadata with the data, for components that use them."""
     middlewares: list[MiddlewareSettings] = Field(default_factory=list)
     """Extensions that see every call: not supported yet."""
-
-    @field_validator("transport")
-    @classmethod
-    def _known_transport(cls, transport: str) -> str:
-        if transport not in TRANSPORTS:
-            raise Unreadable(f'unsupported transport type "{transport}"')
-        return transport
 
     def problems(self) -> Iterator[Problem]:
         # The collector computes the size in bytes with 64 bits, and so takes multiples of 2^44 MiB for 0.
@@ -105,12 +102,10 @@ class GrpcServerSettings(Settings):
         for key in ("read_buffer_size", "write_buffer_size"):
             if getattr(self, key) < 0:
                 yield f"invalid {key} value: {getattr(self, key)}"
-        sound = self.tls is not None and next(self.tls.problems(), None) is None
-        limit = self._tls_limit(self.tls) if self.tls is not None and sound else None
-        if limit is not None:
-            yield "tls", f"config: {limit}"
+        if (problem := transport_problem(self.transport)) is not None:
+            yield "netaddr", problem
 
-    def _tls_limit(self, tls: ServerTlsSettings) -> str | None:
+    def tls_limit(self, tls: ServerTlsSettings) -> str | None:
         """What gRPC's own TLS cannot be told."""
         if tls.min_version == "1.3":
             return "min_version 1.3 is not supported for gRPC: it speaks TLS 1.2 and 1.3"

@@ -73,8 +73,8 @@ class HttpClient:
 
         settings = self._settings
         if settings.middlewares:
-            name = settings.middlewares[0].id
-            raise ConfigError(f'failed to resolve middleware "{name}": middlewares are not supported yet')
+            middleware = settings.middlewares[0].id
+            raise ConfigError(f'failed to resolve middleware "{middleware}": middlewares are not supported yet')
         for text in settings.without_effect():
             self._log.warning("A setting is without effect", reason=text)
         self._authenticator = resolve_client(settings.auth, host, "HTTP")

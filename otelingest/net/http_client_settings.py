@@ -3,29 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from otelingest.config.settings import Duration, Headers, Naming, Problem, Section, Settings, Unreadable
+from otelingest.config.settings import (
+    Duration,
+    FilledSection,
+    GoType,
+    Headers,
+    Integer,
+    Naming,
+    Problem,
+    Section,
+    Settings,
+    Unreadable,
+)
+from otelingest.config.types import go_quote
 from otelingest.net.auth import AuthSettings
 from otelingest.net.compressing import ENCODERS, LEVELS, NONE
 from otelingest.net.http_settings import MiddlewareSettings
 from otelingest.net.tls import ClientTlsSettings
 
 _IDLE_SECONDS = 90.0
+
+
+def _known_compression(value: str) -> str:
+    if value not in ENCODERS and value not in NONE:
+        raise Unreadable(f"unsupported compression type {go_quote(value)}")
+    return value
+
+
+Compression = Annotated[str, GoType("configcompression.Type"), AfterValidator(_known_compression)]
 _DEPRECATED = "idle_conn_timeout, max_idle_conns, max_idle_conns_per_host, disable_keep_alives"
 
 
 class CompressionParameters(Settings):
     """`compression_params`."""
 
-    level: int = 0
+    level: Annotated[int, Integer(64, True, "configcompression.Level")] = 0
     """How hard to compress; 0: the compression's own default."""
 
 
 class CookieSettings(Settings):
     """`cookies`."""
+
+    naming: ClassVar[Naming] = Naming("confighttp.CookiesConfig")
 
     enabled: bool = False
     """Whether cookies that the server sets are sent back to it."""
@@ -33,6 +56,8 @@ class CookieSettings(Settings):
 
 class ClientKeepaliveSettings(Settings):
     """`keepalive` of an HTTP client; `enabled: false` in it makes a new connection for every request."""
+
+    naming: ClassVar[Naming] = Naming("confighttp.KeepaliveClientConfig")
 
     idle_conn_timeout: Duration = Duration(0)
     """For how long a connection may idle between two requests; 0: 90 s."""
@@ -52,13 +77,13 @@ class HttpClientSettings(Settings):
     """The server's URL."""
     proxy_url: str = ""
     """The proxy to send through; unset: as HTTP_PROXY, HTTPS_PROXY and NO_PROXY say."""
-    tls: Section[ClientTlsSettings] = Field(default_factory=ClientTlsSettings)
+    tls: ClientTlsSettings = Field(default_factory=ClientTlsSettings)
     """How an https server is checked, and the certificate to show it."""
     headers: Headers = Field(default_factory=dict)
     """Headers to add to every request."""
-    auth: Section[AuthSettings] = None
+    auth: FilledSection[AuthSettings] = None
     """The extension that shows the server who sends."""
-    compression: str = ""
+    compression: Compression = ""
     """How bodies are compressed: gzip, zstd, snappy, x-snappy-framed, zlib, deflate, lz4, or none."""
     compression_params: CompressionParameters = Field(default_factory=CompressionParameters)
     """How hard."""
@@ -74,7 +99,7 @@ class HttpClientSettings(Settings):
     """The older form of `keepalive.max_idle_conns_per_host`."""
     disable_keep_alives: bool = False
     """The older form of `keepalive.enabled: false`."""
-    cookies: Section[CookieSettings] = None
+    cookies: FilledSection[CookieSettings] = None
     """Whether cookies are kept."""
     read_buffer_size: int = 0
     """Without effect."""
@@ -104,9 +129,7 @@ class HttpClientSettings(Settings):
 
     def problems(self) -> Iterator[Problem]:
         compression, level = self.compression, self.compression_params.level
-        if compression not in ENCODERS and compression not in NONE:
-            yield "clientconfig", f'unsupported compression type "{compression}"'
-        elif level and level not in LEVELS.get(compression, ()):
+        if compression not in NONE and level and level not in LEVELS.get(compression, ()):
             yield (
                 "clientconfig",
                 f'unsupported parameters {{Level:{level}}} for compression type "{compression}"',

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from otelingest.config.settings import Duration, Headers, Naming, Section, Settings, Unreadable
+from otelingest.config.settings import (
+    ComponentId,
+    Duration,
+    FilledSection,
+    GoType,
+    Headers,
+    Int64,
+    Naming,
+    Problem,
+    Section,
+    Settings,
+    Unreadable,
+)
+from otelingest.config.types import go_quote
 from otelingest.net.auth import HttpAuthSettings
 from otelingest.net.compression import DECODERS
 from otelingest.net.cors import CorsSettings
@@ -15,10 +28,30 @@ from otelingest.net.tls import ServerTlsSettings
 
 DEFAULT_BODY_LIMIT = 20 * 1024 * 1024
 TRANSPORTS = ("tcp", "tcp4", "tcp6", "unix")
+"""What a server can listen on. The others are read, and refused at the start, as upstream does."""
+_OTHERS = ("", "udp", "udp4", "udp6", "ip", "ip4", "ip6", "unixgram", "unixpacket", "npipe")
+
+
+def _known_transport(value: str) -> str:
+    if value not in (*TRANSPORTS, *_OTHERS):
+        raise Unreadable(f"unsupported transport type {go_quote(value)}")
+    return value
+
+
+Transport = Annotated[str, GoType("confignet.TransportType"), AfterValidator(_known_transport)]
+
+
+def transport_problem(transport: str) -> str | None:
+    """What is wrong with a transport that could be read."""
+    if transport in ("", "npipe"):
+        return f"invalid transport type {go_quote(transport)}"
+    return None
 
 
 class HttpKeepaliveSettings(Settings):
     """`keepalive` of an HTTP server; `enabled: false` in it closes every connection after one answer."""
+
+    naming: ClassVar[Naming] = Naming("confighttp.KeepaliveServerConfig")
 
     idle_timeout: Duration = Duration(0)
     """For how long a connection may idle between two requests; 0: for an hour."""
@@ -27,7 +60,7 @@ class HttpKeepaliveSettings(Settings):
 class MiddlewareSettings(Settings):
     """One entry of `middlewares`."""
 
-    id: str = ""
+    id: ComponentId = ComponentId("")
     """The extension that would see every request."""
 
 
@@ -39,15 +72,15 @@ class HttpServerSettings(Settings):
 
     endpoint: str = ""
     """`host:port` to listen on, or the path of a unix socket."""
-    transport: str = "tcp"
+    transport: Transport = "tcp"
     """`tcp` or `unix`."""
-    tls: Section[ServerTlsSettings] = None
+    tls: FilledSection[ServerTlsSettings] = None
     """Speak https. Absent: plain http."""
-    cors: Section[CorsSettings] = None
+    cors: FilledSection[CorsSettings] = None
     """Let browsers send from other origins. Absent: they cannot."""
-    auth: Section[HttpAuthSettings] = None
+    auth: FilledSection[HttpAuthSettings] = None
     """Who may send. Absent: everybody."""
-    max_request_body_size: int = 0
+    max_request_body_size: Int64 = 0
     """Bytes that a request body may have, both as sent and decompressed; 0: 20 MiB."""
     include_metadata: bool = False
     """Keep request headers with the data, for components that use them."""
@@ -70,13 +103,6 @@ class HttpServerSettings(Settings):
     middlewares: list[MiddlewareSettings] = Field(default_factory=list)
     """Extensions that see every request: not supported yet."""
 
-    @field_validator("transport")
-    @classmethod
-    def _known_transport(cls, transport: str) -> str:
-        if transport not in TRANSPORTS:
-            raise Unreadable(f'unsupported transport type "{transport}"')
-        return transport
-
     @model_validator(mode="after")
     def _one_keepalive(self) -> HttpServerSettings:
         # Defaults do not count: a printed configuration has them all, and must be readable again.
@@ -87,6 +113,10 @@ class HttpServerSettings(Settings):
                 "alongside the 'keepalive' section; migrate to the 'keepalive' section"
             )
         return self
+
+    def problems(self) -> Iterator[Problem]:
+        if (problem := transport_problem(self.transport)) is not None:
+            yield "serverconfig::netaddr", problem
 
     def without_effect(self) -> Iterator[str]:
         """Keys that are set and change nothing."""

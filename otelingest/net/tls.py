@@ -34,6 +34,19 @@ class Pems(NamedTuple):
     authorities: bytes
 
 
+class TpmSettings(Settings):
+    """`tpm`: not supported."""
+
+    enabled: bool = False
+    """Whether the key is in a TPM: refused at the start."""
+    path: str = ""
+    """The TPM's device."""
+    owner_auth: str = ""
+    """The owner's password."""
+    auth: str = ""
+    """The key's password."""
+
+
 class TlsSettings(Settings):
     """What servers and clients share."""
 
@@ -63,39 +76,40 @@ class TlsSettings(Settings):
     """Whether the system's authorities are trusted too."""
     reload_interval: Duration = Duration(0)
     """How long certificate files count as unchanged; 0: they are read once."""
-    tpm: dict[str, Any] = Field(default_factory=dict)
+    tpm: TpmSettings = Field(default_factory=TpmSettings)
     """A key in a TPM: not supported."""
-
-    def problems(self) -> Iterator[Problem]:
-        problem = self._problem()
-        if problem is not None:
-            yield f"config: {problem}"
 
     def _problem(self) -> str | None:
         """The first thing in it that does not fit together; None when there is none."""
-        if self.tpm.get("enabled"):
-            return "tpm is not supported: give the key as key_file or key_pem"
+        for what, file, pem in (
+            ("a CA file or the PEM-encoded string", self.ca_file, self.ca_pem),
+            ("certificate file or PEM", self.cert_file, self.cert_pem),
+            ("key file or PEM", self.key_file, self.key_pem),
+        ):
+            if file and pem.get_secret_value():
+                return f"provide either {what}, but not both"
+        if self.has_certificate != self.has_key:
+            return "TLS configuration must include both certificate and key (CertFile/CertPem and KeyFile/KeyPem)"
         for key, value in (("min_version", self.min_version), ("max_version", self.max_version)):
             if value and value not in _VERSIONS:
                 return f'invalid TLS {key}: unsupported TLS version: "{value}"'
         minimum, maximum = self.versions
         if maximum is not None and minimum > maximum:
             return "invalid TLS configuration: min_version cannot be greater than max_version"
-        for what, file, pem in (
-            ("CA", self.ca_file, self.ca_pem),
-            ("certificate", self.cert_file, self.cert_pem),
-            ("key", self.key_file, self.key_pem),
-        ):
-            if file and pem.get_secret_value():
-                return f"provide either {_BOTH[what]}, not both"
+        return None
+
+    def check(self) -> None:
+        """Raises ConfigError for what upstream finds at the start too, and for what we cannot do."""
         for curve in self.curve_preferences:
             if curve not in _CURVES:
-                return f"invalid curve type {curve!r}: choose among {', '.join(_CURVES)}"
+                known = ", ".join(_CURVES)
+                raise ConfigError(
+                    f"failed to load TLS config: invalid curve type {curve!r}. Expected values are: {known}"
+                )
         if len(self.curve_preferences) > 1:
-            return "curve_preferences with more than one curve is not supported"
-        if self.has_certificate != bool(self.key_file or self.key_pem.get_secret_value()):
-            return _INCOMPLETE
-        return None
+            raise ConfigError("tls::curve_preferences with more than one curve is not supported")
+        if self.tpm.enabled:
+            raise ConfigError("tls::tpm is not supported: give the key as key_file or key_pem")
 
     @property
     def versions(self) -> tuple[ssl.TLSVersion, ssl.TLSVersion | None]:
@@ -104,6 +118,10 @@ class TlsSettings(Settings):
     @property
     def has_certificate(self) -> bool:
         return bool(self.cert_file or self.cert_pem.get_secret_value())
+
+    @property
+    def has_key(self) -> bool:
+        return bool(self.key_file or self.key_pem.get_secret_value())
 
     def pems(self, authorities_file: str = "") -> Pems:
         """Read what the section names. Raises ConfigError with the collector's texts."""
@@ -121,6 +139,7 @@ class TlsSettings(Settings):
 
     def apply(self, context: ssl.SSLContext) -> None:
         """Set versions, ciphers and curve. Raises ConfigError."""
+        self.check()
         context.minimum_version, maximum = self.versions
         if maximum is not None:
             context.maximum_version = maximum
@@ -143,8 +162,14 @@ class ServerTlsSettings(TlsSettings):
 
     naming: ClassVar[Naming] = Naming("configtls.ServerConfig")
 
-    def _problem(self) -> str | None:
-        return super()._problem() or (None if self.has_certificate else _INCOMPLETE)
+    def problems(self) -> Iterator[Problem]:
+        found = []
+        if not self.has_certificate and not self.has_key:
+            found.append("TLS configuration must include both certificate and key for server connections")
+        if (problem := self._problem()) is not None:
+            found.append(f"config: {problem}")
+        if found:
+            yield "\n".join(found)
 
     def pems(self, authorities_file: str = "") -> Pems:
         return super().pems(authorities_file or self.client_ca_file)
@@ -194,6 +219,11 @@ class ClientTlsSettings(TlsSettings):
     """Speak TLS and do not check the server's certificate."""
     server_name_override: str = ""
     """The name to expect in the server's certificate instead of the endpoint's."""
+
+    def problems(self) -> Iterator[Problem]:
+        if (problem := self._problem()) is not None:
+            # Upstream checks these keys once as a client's, and once as those that servers have too.
+            yield from (problem, ("config", problem))
 
     @property
     def files(self) -> list[str]:
@@ -267,14 +297,6 @@ def openssl_name(suite: str) -> str:
     )
     name = f"{exchange}_{cipher}".replace("_", "-")
     return name.removeprefix("RSA-")
-
-
-_INCOMPLETE = "TLS configuration must include both certificate and key (CertFile/CertPem and KeyFile/KeyPem)"
-_BOTH = {
-    "CA": "a CA file or the CA PEM-encoded string",
-    "certificate": "certificate or certificate PEM",
-    "key": "key or key PEM",
-}
 
 
 def _read(file: str, pem: Secret, what: str) -> bytes:

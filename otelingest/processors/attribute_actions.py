@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from otelingest.config.patterns import Pattern
-from otelingest.config.settings import Settings
+from otelingest.config.settings import GoType, Settings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import Context
 from otelingest.pipeline.senders import NOTHING, Needs
@@ -32,7 +32,7 @@ class ActionSettings(Settings):
 
     key: str = ""
     """The attribute to act upon."""
-    action: str = ""
+    action: Annotated[str, GoType("attraction.Action")] = ""
     """`insert` (only if absent), `update` (only if present), `upsert`, `delete`, `hash`, `extract` or `convert`."""
     value: Any = None
     """The value to set: text, number, bool, list or map."""

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import field_validator
 
 from otelingest.config.settings import Settings, Unreadable
-from otelingest.config.values import Expanded
+from otelingest.config.types import go_value
+from otelingest.config.values import Expanded, plain
 
 _ERROR_MODES = ("ignore", "propagate", "silent")
 _CONTEXTS = ("resource", "scope", "span", "spanevent", "metric", "datapoint", "log", "exemplar", "profile")
@@ -19,9 +20,9 @@ _MIXED = (
 
 
 def known_error_mode(value: str) -> str:
-    """Raises Unreadable. An empty one stands for that of the section around it."""
-    if value and value.lower() not in _ERROR_MODES:
-        raise Unreadable(f"unknown error mode {value}")
+    """Raises Unreadable."""
+    if value.lower() not in _ERROR_MODES:
+        raise Unreadable(f"unknown error mode {value.lower()}")
     return value.lower()
 
 
@@ -36,9 +37,9 @@ class GroupSettings(Settings):
     @field_validator("context")
     @classmethod
     def _known_context(cls, value: str) -> str:
-        if value and value not in _CONTEXTS:
-            raise Unreadable(f"unknown context {value}")
-        return value
+        if value.lower() not in _CONTEXTS:
+            raise Unreadable(f"unknown context {value.lower()}")
+        return value.lower()
 
     @field_validator("error_mode")
     @classmethod
@@ -52,15 +53,19 @@ def grouped(section: Any, lists: Sequence[str], key: str) -> Any:
         return section
     result = section
     for name in lists:
-        entries = section.get(name)
-        entries = entries.value if isinstance(entries, Expanded) else entries
-        if not isinstance(entries, list) or not entries:
+        if name not in section:
             continue
-        maps = [isinstance(entry.value if isinstance(entry, Expanded) else entry, dict) for entry in entries]
-        if all(maps):
+        entries = plain(section[name])
+        if not isinstance(entries, list):
+            raise Unreadable(f"invalid {name} type, expected: array, got: {go_value(entries)}")
+        if None in entries:
+            raise Unreadable(f"invalid {name} item: empty {key[:-1]} list items are not supported")
+        texts = [isinstance(entry, str) for entry in entries]
+        if not any(texts):
             continue
-        if any(maps):
+        if not all(texts):
             raise Unreadable(_MIXED)
+        entries = section[name].value if isinstance(section[name], Expanded) else section[name]
         if result is section:
             result = type(section)(section)
         result[name] = [{key: entries}]

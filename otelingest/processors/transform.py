@@ -28,6 +28,11 @@ _LISTS = {
     Signal.METRICS: "metric_statements",
     Signal.LOGS: "log_statements",
 }
+_CONTEXTS = {
+    Signal.TRACES: ("resource", "scope", "span", "spanevent"),
+    Signal.METRICS: ("resource", "scope", "metric", "datapoint", "exemplar"),
+    Signal.LOGS: ("resource", "scope", "log"),
+}
 _LARGE = 1 << 16
 """Bytes from which a request is worked on in a thread, so that others are served meanwhile."""
 
@@ -95,8 +100,12 @@ class TransformSettings(Settings):
 
 def compiled(signal: Signal, group: StatementGroupSettings) -> Program:
     """Raises StatementError."""
-    if not group.statements and not group.context and not group.conditions:
-        return compile_statements(signal, (), (), "resource")
+    if not group.statements and not group.context:
+        contexts = " ".join(f'"{name}"' for name in _CONTEXTS[signal])
+        raise StatementError(
+            f"unable to infer context from statements [{contexts}] and conditions [], path's first segment must be a "
+            "valid context name [], and at least one context must be capable of parsing all statements"
+        )
     return compile_statements(signal, tuple(group.statements), tuple(group.conditions), group.context)
 
 

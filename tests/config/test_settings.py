@@ -179,7 +179,7 @@ def problems_of(raw: Any, cls: type[Settings] = Everything) -> list[str]:
         ("anything", Expanded({"a": Expanded(1, "1")}, "{a: 1}"), {"a": 1}),
         ("json", True, True),
         ("server", None, Server()),
-        ("server", {"enabled": False, "nonsense": 1}, None),
+        ("server", {"enabled": False, "port": 3}, None),
         ("server", {"enabled": True, "port": 2}, Server(port=2)),
         ("queue", None, Retry()),
         ("queue", {"enabled": False}, None),

@@ -529,7 +529,7 @@ async def test_a_queue_can_stand_before_the_output() -> None:
     [
         ({"verbosity": "none"}, 'verbosity level "None" is not supported'),
         ({"verbosity": "loud"}, 'unknown metrics level "loud"'),
-        ({"output_paths": ["stdout"]}, "output_paths requires use_internal_logger to be false"),
+        ({"output_paths": ["stdout"]}, "output_paths is not supported when use_internal_logger is true"),
         ({"use_internal_logger": False, "output_paths": [""]}, "output_paths cannot contain empty values"),
         ({"timeout": "5s"}, "has invalid keys: timeout"),
         ({"retry_on_failure": None}, "has invalid keys: retry_on_failure"),

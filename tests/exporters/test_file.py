@@ -176,13 +176,11 @@ async def test_a_full_disk_refuses_and_bytes_that_are_no_request_are_rejected(tm
     ("raw", "told"),
     [
         ({}, "path must be non-empty"),
-        ({"path": "a", "append": True, "compression": "zstd"}, "append and compression enabled at the same time"),
         ({"path": "a", "append": True, "rotation": {}}, "append and rotation enabled at the same time"),
         ({"path": "a", "format": "xml"}, "format type is not supported"),
         ({"path": "a", "compression": "gzip"}, "compression is not supported"),
         ({"path": "a", "flush_interval": "-1s"}, "flush_interval must be larger than zero"),
         ({"path": "a", "group_by": {"enabled": True}}, "path must contain exactly one * when group_by is enabled"),
-        ({"path": "a", "encoding": "otlp_encoding"}, "not supported yet"),
         ({"path": "a", "create_directory": True, "directory_permissions": "rwx"}, "valid octal representation"),
     ],
 )
@@ -190,3 +188,16 @@ def test_settings_that_make_no_sense_are_refused(raw: dict[str, Any], told: str)
     with pytest.raises(ConfigError) as caught:
         exporter(raw)
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("raw", "told"),
+    [
+        ({"append": True, "compression": "zstd"}, "append and compression enabled at the same time"),
+        ({"encoding": "otlp_encoding"}, "supported yet"),
+    ],
+)
+async def test_what_cannot_be_done_ends_the_start(raw: dict[str, Any], told: str, tmp_path: Path) -> None:
+    made = exporter({"path": str(tmp_path / "a"), **raw})
+    with pytest.raises(ConfigError, match=told):
+        await made.start(FakeHost())

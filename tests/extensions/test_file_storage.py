@@ -41,7 +41,7 @@ def test_a_folder_that_is_missing_is_told_unless_it_is_to_be_made(tmp_path: Path
 
 
 def test_permissions_are_octal(tmp_path: Path) -> None:
-    (text,) = problems(directory=str(tmp_path), directory_permissions="0999")
+    (text,) = problems(directory=str(tmp_path), create_directory=True, directory_permissions="0999")
     assert "valid octal" in text
 
 

@@ -119,20 +119,38 @@ async def test_missing_and_broken_files_stop_the_start(serve: Any, tmp_path: Pat
 @pytest.mark.parametrize(
     ("keys", "text"),
     [
-        ({"min_version": "1.9"}, 'invalid TLS min_version: unsupported TLS version: "1.9"'),
-        ({"min_version": "1.3", "max_version": "1.2"}, "min_version cannot be greater than max_version"),
-        ({"key_file": ""}, "must include both certificate and key"),
-        ({"cert_file": "", "key_file": ""}, "must include both certificate and key"),
-        ({"cert_pem": Secret("x")}, "provide either certificate or certificate PEM, not both"),
-        ({"curve_preferences": ["P224"]}, "invalid curve type"),
-        ({"tpm": {"enabled": True}}, "tpm is not supported"),
+        ({"min_version": "1.9"}, 'config: invalid TLS min_version: unsupported TLS version: "1.9"'),
+        (
+            {"min_version": "1.3", "max_version": "1.2"},
+            "config: invalid TLS configuration: min_version",
+        ),
+        ({"key_file": ""}, "config: TLS configuration must include both certificate and key"),
+        (
+            {"cert_file": "", "key_file": ""},
+            "TLS configuration must include both",
+        ),
+        ({"cert_pem": Secret("x")}, "config: provide either certificate file or PEM, but not both"),
     ],
 )
 def test_what_does_not_fit_together_is_named(keys: dict[str, Any], text: str) -> None:
     problems = [str(problem) for problem in ServerTlsSettings(**{**CERTIFICATE, **keys}).problems()]
     assert len(problems) == 1
-    assert problems[0].startswith("config: ")
-    assert text in problems[0]
+    assert problems[0].startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"curve_preferences": ["P224"]}, "invalid curve type"),
+        ({"curve_preferences": ["P256", "P384"]}, "more than one curve is not supported"),
+        ({"tpm": {"enabled": True}}, "tpm is not supported"),
+    ],
+)
+def test_what_cannot_be_done_ends_the_start_only(keys: dict[str, Any], text: str) -> None:
+    settings = ServerTlsSettings.model_validate({**CERTIFICATE, **keys})
+    assert list(settings.problems()) == []
+    with pytest.raises(ConfigError, match=text):
+        settings.context(())
 
 
 def test_ciphers_and_curves_are_set() -> None:

@@ -86,13 +86,13 @@ def test_grpc_numbers_are_checked(keys: dict[str, int], text: str) -> None:
 
 
 @pytest.mark.parametrize("keys", [{"min_version": "1.3"}, {"max_version": "1.2"}, {"cipher_suites": ["x"]}])
-def test_tls_settings_that_grpc_cannot_follow_are_refused(keys: dict[str, Any]) -> None:
+def test_tls_settings_that_grpc_cannot_follow_are_refused_at_the_start(keys: dict[str, Any]) -> None:
     tls = {"cert_file": "a", "key_file": "b"} | keys
     grpc = read(grpc={"tls": tls}).protocols.grpc
     assert grpc is not None
-    ((path, text),) = grpc.problems()
-    assert path == "tls"
-    assert "is not supported for gRPC" in text
+    assert list(grpc.problems()) == []
+    assert grpc.tls is not None
+    assert "is not supported for gRPC" in str(grpc.tls_limit(grpc.tls))
 
 
 def test_the_http_section_takes_unknown_keys_and_the_grpc_section_does_not() -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from otelingest.clickhouse import dsn, schema
-from otelingest.config.settings import BareNumber, Duration, Naming, Problem, Secret, Section, Settings
+from otelingest.config.settings import BareNumber, Duration, Naming, Problem, Secret, Settings
 from otelingest.exporters.sending import SendingSettings
 from otelingest.net.tls import ClientTlsSettings
 from otelingest.pipeline.errors import ConfigError
@@ -65,7 +65,7 @@ class ClickHouseSettings(SendingSettings):
     """The database; overrides the endpoint's unless it is `default`."""
     connection_params: dict[str, str] = Field(default_factory=dict)
     """Options and ClickHouse settings, which override the endpoint's one by one."""
-    tls: Section[ClientTlsSettings] = None
+    tls: ClientTlsSettings | None = None
     """TLS, for `https://` or `secure=true`."""
     ttl: Annotated[Duration, BareNumber("s")] = Duration(0)
     """How long created tables keep a row, `72h`; 0: for ever. A bare number is seconds."""
@@ -100,9 +100,7 @@ class ClickHouseSettings(SendingSettings):
             dsn.check(self.endpoint)
         except ValueError as error:
             yield str(error)
-        if self.ttl < 0:
-            yield "ttl must not be negative"
-        elif 0 < self.ttl < _SECOND:
+        if 0 < self.ttl < _SECOND:
             yield f"ttl of {self.ttl} is under one second: rows would vanish as soon as they are stored"
         yield from super().problems()
 

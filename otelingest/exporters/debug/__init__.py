@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from types import ModuleType
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
-from otelingest.config.settings import Duration, Problem, Section, Unreadable
+from otelingest.config.settings import Duration, GoType, Problem, Section, Unreadable
 from otelingest.exporters.debug import detailed, normal
 from otelingest.exporters.debug.counting import counts
 from otelingest.exporters.debug.outputs import Files, InternalLog, Output, Sampler
@@ -28,7 +28,7 @@ class DebugExporterSettings(SendingSettings):
     timeout: ClassVar[Duration] = Duration(0)  # type: ignore[misc]
     retry_on_failure: ClassVar[RetrySettings] = RetrySettings(enabled=False)  # type: ignore[misc]
 
-    verbosity: str = "Basic"
+    verbosity: Annotated[str, GoType("configtelemetry.Level", zero="Basic")] = "Basic"
     """`basic` (numbers only), `normal` (a line for each span, record and data point) or `detailed` (everything)."""
     sampling_initial: int = 2
     """How many equal lines are shown in each second."""
@@ -36,7 +36,7 @@ class DebugExporterSettings(SendingSettings):
     """Every which of the further equal lines is shown; 0 shows none of them."""
     use_internal_logger: bool = True
     """Whether lines go to the collector's own log. Otherwise they go to `output_paths`, without time and level."""
-    output_paths: list[str] = Field(default_factory=list)
+    output_paths: list[str] | None = None
     """`stdout`, `stderr` or files; `stdout` when none is given. Needs `use_internal_logger: false`."""
     sending_queue: Section[QueueSettings] = None
     """A queue before the output; off unless the key is there."""
@@ -52,9 +52,11 @@ class DebugExporterSettings(SendingSettings):
     def problems(self) -> Iterator[Problem]:
         if self.verbosity == "None":
             yield 'verbosity level "None" is not supported'
-        elif self.output_paths and self.use_internal_logger:
-            yield "output_paths requires use_internal_logger to be false"
-        elif "" in self.output_paths:
+        elif self.use_internal_logger and self.output_paths is not None:
+            yield "output_paths is not supported when use_internal_logger is true"
+        elif self.output_paths == []:
+            yield "output_paths must not be empty when use_internal_logger is false"
+        elif "" in (self.output_paths or ()):
             yield "output_paths cannot contain empty values"
 
 

@@ -44,6 +44,10 @@ class FileExporter(Exporter[FileSettings]):
     async def start(self, host: Host) -> None:
         """Open the file. Raises ConfigError for one that cannot be opened, or that is in use in another manner."""
         settings = self.settings
+        if settings.encoding is not None:
+            raise ConfigError(f'unknown encoding "{settings.encoding}": no extension that encodes is supported yet')
+        if settings.append and settings.compression:
+            raise ConfigError("append and compression enabled at the same time is not supported")
         self._files = host.shared(_place(settings.path), lambda: _SharedFiles(settings, self.env))
         self._files.join(settings)
         await self._files.run(self._files.open)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
+from typing import ClassVar
 
 from pydantic import field_validator
 
-from otelingest.config.settings import Duration, Problem, Settings
+from otelingest.config.settings import ComponentId, Duration, Naming, Problem, Settings
 
 _SECOND = 10**9
 _DEFAULT_PERMISSIONS = 0o755
@@ -46,13 +49,15 @@ class CompressionParams(Settings):
 class FileSettings(Settings):
     """A file of telemetry: one request a line in OTLP/JSON, or records with their length in front."""
 
+    naming: ClassVar[Naming] = Naming("fileexporter.Config", embedding=True)
+
     path: str = ""
     """The file. With `group_by` it holds one `*`."""
     append: bool = False
     """Whether to write behind what is there; otherwise the file is emptied at the start."""
     format: str = "json"
     """`json` (one request a line) or `proto` (records: four bytes of length, big-endian, then the request)."""
-    encoding: str | None = None
+    encoding: ComponentId | None = None
     """An extension that encodes; none is supported yet."""
     compression: str = ""
     """`zstd` compresses each record by itself; records then have their length in front, in JSON too."""
@@ -70,35 +75,31 @@ class FileSettings(Settings):
     """The permissions of folders that are made, in octal; 0755 where none are given."""
 
     def problems(self) -> Iterator[Problem]:
+        """As upstream, the first that is found."""
+        yield from itertools.islice(self._problems(), 1)
+
+    def _problems(self) -> Iterator[str]:
         if not self.path:
             yield "path must be non-empty"
-        if self.append and self.compression:
-            yield "append and compression enabled at the same time is not supported"
         if self.append and self.rotation is not None:
             yield "append and rotation enabled at the same time is not supported"
         if self.format not in ("json", "proto"):
             yield "format type is not supported"
         if self.compression not in ("", "zstd"):
             yield "compression is not supported"
-        if self.encoding:
-            yield f'encoding "{self.encoding}" is not supported yet: no extension encodes'
         if self.flush_interval < 0:
             yield "flush_interval must be larger than zero"
-        if not 0 <= self.compression_params.level <= 22:
-            yield "compression_params: level must be between 1 and 22"
-        yield from self._folder_problems()
         if self.group_by.enabled:
             yield from self._group_problems()
+        if self.create_directory:
+            if (mode := octal(self.directory_permissions or "0")) is None:
+                yield "directory_permissions value must be a valid octal representation"
+            elif mode & 0o777 != mode:
+                yield "directory_permissions contain invalid bits for file access"
+        elif self.directory_permissions:
+            yield "directory_permissions requires create_directory to be true"
 
-    def _folder_problems(self) -> Iterator[Problem]:
-        if not self.directory_permissions:
-            return
-        if not self.create_directory:
-            yield "directory_permissions is only valid when create_directory is true"
-        elif not _is_octal(self.directory_permissions):
-            yield "directory_permissions value must be a valid octal representation"
-
-    def _group_problems(self) -> Iterator[Problem]:
+    def _group_problems(self) -> Iterator[str]:
         if self.path.count("*") != 1:
             yield "path must contain exactly one * when group_by is enabled"
         elif self.path.startswith("*"):
@@ -118,8 +119,6 @@ class FileSettings(Settings):
         return int(self.directory_permissions, 8) if self.directory_permissions else _DEFAULT_PERMISSIONS
 
 
-def _is_octal(text: str) -> bool:
-    try:
-        return 0 <= int(text, 8) <= 0o7777
-    except ValueError:
-        return False
+def octal(text: str) -> int | None:
+    """The number that octal digits stand for; None when they are none."""
+    return int(text, 8) if re.fullmatch(r"[+-]?[0-7]{1,10}", text) else None

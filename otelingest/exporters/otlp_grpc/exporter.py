@@ -10,7 +10,7 @@ from otelingest.exporters.sending import Batch, SendingExporter, SendingSettings
 from otelingest.exporters.sending.exporter import format_seconds
 from otelingest.net.answers import Unreadable, read_partial
 from otelingest.net.grpc_client import CallFailed, GrpcClient
-from otelingest.net.grpc_client_settings import GrpcClientSettings
+from otelingest.net.grpc_client_settings import Compression, GrpcClientSettings
 from otelingest.net.status import GO_NAME, Code, Status
 from otelingest.pipeline.component import Env, Host
 from otelingest.pipeline.errors import Partial, Refused, Rejected
@@ -39,9 +39,10 @@ RETRYABLE = frozenset(
 class OtlpGrpcExporterSettings(GrpcClientSettings, SendingSettings):
     """An OTLP/gRPC server to send to."""
 
-    naming: ClassVar[Naming] = Naming("otlpexporter.Config", embedding=True)
+    naming: ClassVar[Naming] = Naming("otlpexporter.Config", embedded="clientconfig")
+    timeout_path: ClassVar[str] = "timeoutconfig"
 
-    compression: str = "gzip"
+    compression: Compression = "gzip"
     """How messages are compressed: gzip, zlib, deflate or none."""
 
     def problems(self) -> Iterator[Problem]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
 from otelingest.config.secrecy import without_passwords
-from otelingest.config.settings import Duration, Naming, Problem, Unreadable
+from otelingest.config.settings import Duration, GoType, Naming, Problem, Unreadable
 from otelingest.config.types import go_quote
 from otelingest.exporters.sending import SendingSettings
-from otelingest.net.http_client_settings import HttpClientSettings
+from otelingest.net.http_client_settings import Compression, HttpClientSettings
 from otelingest.pipeline.payload import Signal
 
 ENCODINGS = ("proto", "json")
@@ -33,9 +33,9 @@ class OtlpHttpExporterSettings(HttpClientSettings, SendingSettings):
     """The URL for logs, as it is."""
     profiles_endpoint: str = ""
     """Without effect: there are no profiles."""
-    encoding: str = "proto"
+    encoding: Annotated[str, GoType("otlphttpexporter.EncodingType")] = "proto"
     """proto or json."""
-    compression: str = "gzip"
+    compression: Compression = "gzip"
     """How bodies are compressed: gzip, zstd, snappy, x-snappy-framed, zlib, deflate, lz4, or none."""
     timeout: Duration = Field(default=Duration(30 * 10**9))
     """How long one attempt may take; 0: no limit."""
@@ -49,13 +49,20 @@ class OtlpHttpExporterSettings(HttpClientSettings, SendingSettings):
 
     def problems(self) -> Iterator[Problem]:
         yield from HttpClientSettings.problems(self)
-        yield from SendingSettings.problems(self)
         urls = {key: getattr(self, key) for key in (*_ENDPOINTS.values(), "endpoint", "profiles_endpoint")}
         if not any(urls.values()):
             yield "at least one endpoint must be specified"
         for key, url in urls.items():
             if url and (problem := _url_problem(url)):
                 yield f"{key} must be a valid URL: {problem}"
+
+    def without_effect(self) -> Iterator[str]:
+        yield from super().without_effect()
+        for key in (*_ENDPOINTS.values(), "endpoint"):
+            url = getattr(self, key)
+            if url and not url.startswith(("http://", "https://")):
+                shown = go_quote(without_passwords(url))
+                yield f"{key}: nothing can be sent to {shown}, write http:// or https:// before it"
 
     def url(self, signal: Signal) -> str | None:
         """Where a signal goes; None when no endpoint says."""
@@ -82,6 +89,4 @@ def _url_problem(url: str) -> str | None:
         # Its text holds what it could not read, which is the beginning of a password with a slash in it.
         authority = url.partition("://")[2].partition("/")[0]
         return f"parse {shown}" if "@" in url and "@" not in authority else f"parse {shown}: {error}"
-    if parts.scheme not in ("http", "https"):
-        return f"{shown} must begin with http:// or https://"
-    return None if parts.hostname else f"{shown} names no host"
+    return None

@@ -76,7 +76,7 @@ class SendingExporter(Exporter[S]):
 
     @classmethod
     def is_durable(cls, settings: S) -> bool:
-        return settings.sending_queue is not None and bool(settings.sending_queue.storage)
+        return settings.sending_queue is not None and settings.sending_queue.storage is not None
 
     @property
     def queues(self) -> dict[Signal, Queue]:
@@ -114,7 +114,7 @@ class SendingExporter(Exporter[S]):
         self._tell_what_is_missing()
         if settings is None:
             return
-        if settings.storage:
+        if settings.storage is not None:
             self._storage = self._find_storage(settings.storage, host)
         for signal in sorted(self.env.signals):
             queue = self._make_queue(signal, settings)
@@ -126,9 +126,9 @@ class SendingExporter(Exporter[S]):
             ]
             self._lanes[signal] = lane
 
-    def _find_storage(self, id: str, host: Host) -> Any:
+    def _find_storage(self, id: ComponentId, host: Host) -> Any:
         """What the storage extension offers. Raises ConfigError."""
-        extension = host.extension(ComponentId.parse(id))
+        extension = host.extension(id)
         if extension is None:
             raise ConfigError("no storage client extension found")
         storage = getattr(extension, "storage", None)

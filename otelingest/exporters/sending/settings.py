@@ -7,15 +7,23 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from otelingest.config.settings import Duration, Naming, Problem, Section, Settings, Unreadable
+from otelingest.config.settings import ComponentId, Duration, Int64, Naming, Problem, Section, Settings, Unreadable
+from otelingest.config.types import go_kind
 from otelingest.pipeline.component import Batching
 
 _SECOND = 10**9
 Sizer = Literal["requests", "items", "bytes"]
 
 
-def _sizer(value: Any) -> Any:
-    if value is not None and value not in ("requests", "items", "bytes"):
+def _sizer(value: Any, default: Sizer | None) -> Any:
+    """Upstream's sizer is a section that reads itself from a text, and so are its messages."""
+    if value is None or value == {}:
+        return default
+    if isinstance(value, dict):
+        raise Unreadable(f"has invalid keys: {', '.join(sorted(value))}")
+    if not isinstance(value, str):
+        raise Unreadable(f'expected a map or struct, got "{go_kind(value)}"')
+    if value not in ("requests", "items", "bytes"):
         raise Unreadable(f'invalid sizer: "{value}"')
     return value
 
@@ -37,15 +45,17 @@ class RetrySettings(Settings):
     """How long data is retried before it is dropped; unset or 0: for ever."""
 
     def problems(self) -> Iterator[Problem]:
-        for name in ("initial_interval", "multiplier", "max_interval", "max_elapsed_time"):
+        bounded = ("initial_interval", "randomization_factor", "multiplier", "max_interval", "max_elapsed_time")
+        for name in bounded:
             if (getattr(self, name) or 0) < 0:
-                yield f"'{name}' must be non-negative"
-        if not 0 <= self.randomization_factor <= 1:
-            yield "'randomization_factor' must be within [0, 1]"
+                yield f"{name} value must be greater than or equal to 0"
+        if self.randomization_factor > 1:
+            yield "randomization_factor value must be less than or equal to 1"
         if self.max_elapsed_time and self.max_elapsed_time > 0:
             for name in ("initial_interval", "max_interval"):
                 if self.max_elapsed_time < getattr(self, name):
                     yield f"'max_elapsed_time' must not be less than '{name}'"
+                    break
 
 
 class PartitionSettings(Settings):
@@ -59,15 +69,24 @@ class PartitionSettings(Settings):
         """Those in lower case."""
         return frozenset(map(str.lower, self.metadata_keys))
 
+    def problems(self) -> Iterator[Problem]:
+        keys = [key.lower() for key in self.metadata_keys]
+        for key in keys:
+            if keys.count(key) > 1:
+                yield f'duplicate entry in metadata_keys: "{key}" (case-insensitive)'
+                break
+
 
 class BatchSettings(Settings):
     """How payloads in the queue are joined before they are sent."""
 
+    naming: ClassVar[Naming] = Naming("queuebatch.BatchConfig")
+
     flush_timeout: Duration = Duration(_SECOND // 5)
     """How long a batch waits for more."""
-    min_size: int = 8192
+    min_size: Int64 = 8192
     """The size from which a batch is sent at once."""
-    max_size: int = 0
+    max_size: Int64 = 0
     """The size that no batch exceeds; 0: no limit."""
     sizer: Sizer | None = None
     """What sizes count, items or bytes; unset: as the queue's, when that is set, else items."""
@@ -77,7 +96,7 @@ class BatchSettings(Settings):
     @field_validator("sizer", mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:
-        return _sizer(value)
+        return _sizer(value, None)
 
 
 class QueueSettings(Settings):
@@ -89,7 +108,7 @@ class QueueSettings(Settings):
     """Whether there is a queue. Without one, the sender waits until its data has arrived at the far end."""
     sizer: Sizer = "requests"
     """What `queue_size` counts."""
-    queue_size: int = 1000
+    queue_size: Int64 = 1000
     """How much may wait or be under way."""
     num_consumers: int = 10
     """How many requests may be under way at once."""
@@ -97,7 +116,7 @@ class QueueSettings(Settings):
     """Whether a sender waits for room in a full queue, instead of being refused."""
     wait_for_result: bool = False
     """Whether a sender waits until its data has arrived at the far end."""
-    storage: str | None = None
+    storage: ComponentId | None = None
     """The extension that keeps the queue on disk."""
     batch: Section[BatchSettings] = None
     """How payloads in the queue are joined; off unless the key is there."""
@@ -105,7 +124,7 @@ class QueueSettings(Settings):
     @field_validator("sizer", mode="before")
     @classmethod
     def _known(cls, value: Any) -> Any:
-        return _sizer(value)
+        return _sizer(value, "requests")
 
     def problems(self) -> Iterator[Problem]:
         if self.num_consumers <= 0:
@@ -164,6 +183,9 @@ class SendingSettings(Settings):
     sending_queue: Section[QueueSettings] = Field(default_factory=QueueSettings)
     """The queue between the pipelines and the far end."""
 
+    timeout_path: ClassVar[str] = "timeoutsettings"
+    """What messages call the section that upstream keeps `timeout` in."""
+
     def problems(self) -> Iterator[Problem]:
         if self.timeout < 0:
-            yield "timeoutsettings", "timeout value must be greater than or equal to 0"
+            yield self.timeout_path, "timeout value must be greater than or equal to 0"

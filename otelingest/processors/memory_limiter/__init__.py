@@ -85,7 +85,7 @@ def _complaints(s: MemoryLimiterSettings) -> Iterator[str]:
 
 
 def _gc_complaints(s: MemoryLimiterSettings) -> Iterator[str]:
-    for name in _GC_INTERVALS:
+    for name in _LONGEST_AND_SHORTEST:
         if getattr(s, name) < 0:
             yield f"'{name}' must be non-negative"
     if s.min_gc_interval_when_soft_limited < s.min_gc_interval_when_hard_limited:
@@ -104,7 +104,6 @@ _LONGEST_AND_SHORTEST: Mapping[str, str] = {
     "max_gc_interval_when_soft_limited": "min_gc_interval_when_soft_limited",
     "max_gc_interval_when_hard_limited": "min_gc_interval_when_hard_limited",
 }
-_GC_INTERVALS = tuple(sorted([*_LONGEST_AND_SHORTEST, *_LONGEST_AND_SHORTEST.values()], reverse=True))
 
 
 class MemoryLimiterProcessor(Processor[MemoryLimiterSettings]):

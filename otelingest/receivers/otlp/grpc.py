@@ -297,6 +297,8 @@ def _credentials(settings: GrpcServerSettings, log: Any) -> Any:
     """TLS for gRPC, read anew for new connections when the files have changed. Raises ConfigError."""
     tls = settings.tls
     assert tls is not None
+    if (limit := settings.tls_limit(tls)) is not None:
+        raise ConfigError(f"failed to load TLS config: {limit}")
     tls.context(())  # gRPC says nothing about certificates that do not fit together
     require = bool(tls.client_ca_file)
 

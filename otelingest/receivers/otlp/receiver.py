@@ -68,7 +68,7 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
             self._pool = None
 
     async def _start_grpc(self, settings: GrpcSettings, ingest: Ingest, host: Host) -> None:
-        _refuse_middlewares([middleware.id for middleware in settings.middlewares])
+        _refuse_middlewares([str(middleware.id) for middleware in settings.middlewares])
         authenticator = resolve(settings.auth, host)
         # gRPC takes its time and its memory to load: only who serves it pays. By itself it writes a line to stderr for
         # every malformed header that a client sends.
@@ -84,7 +84,7 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
         self.log.info("Starting GRPC server", endpoint=self.grpc_endpoint)
 
     async def _start_http(self, settings: HttpSettings, ingest: Ingest, host: Host) -> None:
-        _refuse_middlewares([middleware.id for middleware in settings.middlewares])
+        _refuse_middlewares([str(middleware.id) for middleware in settings.middlewares])
         authenticator = resolve(settings.auth, host)
         from otelingest.net.http_server import HttpServer
         from otelingest.receivers.otlp.http import OtlpHttp

@@ -357,7 +357,15 @@ async def test_a_signal_needs_an_endpoint() -> None:
         made(OtlpHttpExporter, {"logs_endpoint": "http://h/v1/logs"}, frozenset({Signal.TRACES}))
 
 
-@pytest.mark.parametrize("endpoint", ["gw:4318", "ftp://gw", "http://", "http://gw:x", "https://:443"])
+@pytest.mark.parametrize("endpoint", ["gw:4318", "ftp://gw"])
+def test_what_nothing_can_be_sent_to_is_warned_of(endpoint: str) -> None:
+    settings = OtlpHttpExporter.Settings.model_validate({"endpoint": endpoint})
+    assert list(settings.problems()) == []
+    (warning,) = settings.without_effect()
+    assert warning == f'endpoint: nothing can be sent to "{endpoint}", write http:// or https:// before it'
+
+
+@pytest.mark.parametrize("endpoint", ["http://gw:x", "http://[gw"])
 def test_what_is_no_url_is_named(endpoint: str) -> None:
     settings = OtlpHttpExporter.Settings.model_validate({"endpoint": endpoint})
     (problem,) = settings.problems()

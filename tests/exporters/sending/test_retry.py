@@ -142,10 +142,10 @@ def test_unless_told_otherwise_data_is_retried_for_ever():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"initial_interval": "-1s"}, "'initial_interval' must be non-negative"),
-        ({"multiplier": -1}, "'multiplier' must be non-negative"),
-        ({"randomization_factor": 1.5}, "'randomization_factor' must be within [0, 1]"),
-        ({"max_elapsed_time": "-1s"}, "'max_elapsed_time' must be non-negative"),
+        ({"initial_interval": "-1s"}, "initial_interval value must be greater than or equal to 0"),
+        ({"multiplier": -1}, "multiplier value must be greater than or equal to 0"),
+        ({"randomization_factor": 1.5}, "randomization_factor value must be less than or equal to 1"),
+        ({"max_elapsed_time": "-1s"}, "max_elapsed_time value must be greater than or equal to 0"),
         ({"max_elapsed_time": "1s"}, "'max_elapsed_time' must not be less than 'initial_interval'"),
         ({"max_elapsed_time": "10s"}, "'max_elapsed_time' must not be less than 'max_interval'"),
     ],
