@@ -24,6 +24,7 @@ MODULES = (
     "times",
     "urls",
     "xml",
+    "xml_paths",
 )
 
 
