@@ -69,7 +69,8 @@ class Batch:
         else:
             point.values[series.part] = value
         if exemplar is not None:
-            point.exemplars.append(exemplar)
+            # One without a time of its own was there when its sample was.
+            point.exemplars.append(exemplar if exemplar.time else exemplar._replace(time=time * 10**6))
         return True
 
     def payload(self) -> Payload | None:

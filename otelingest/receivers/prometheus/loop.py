@@ -97,7 +97,7 @@ class Loop:
             except ScrapeFailed as error:
                 told = {"scrape_timestamp": now, "url": shown_url(self._target.url), **self._who}
                 self._log.warning("Failed to scrape Prometheus endpoint", error=str(error), **told)
-                batch, counts = self._series.ended(now), Counts()
+                batch, counts = self._series.ended(now), error.counts
                 size = -1.0 if error.body_too_large else 0.0
                 fetched = None
             values = (float(fetched is not None), time.monotonic() - begun, *map(float, counts))

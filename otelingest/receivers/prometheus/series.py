@@ -17,20 +17,21 @@ from otelingest.receivers.prometheus.targets import Job, Target
 TARGET_INFO = "target_info"
 
 
-class ScrapeFailed(Exception):
-    """Nothing of a scrape is taken. body_too_large: because there was too much of it."""
-
-    def __init__(self, message: str, *, body_too_large: bool = False) -> None:
-        super().__init__(message)
-        self.body_too_large = body_too_large
-
-
 class Counts(NamedTuple):
     """What is told of a scrape: samples that came, those that relabeling left, and series that are new."""
 
     scraped: int = 0
     kept: int = 0
     added: int = 0
+
+
+class ScrapeFailed(Exception):
+    """Nothing of a scrape is taken. body_too_large: because there was too much of it. counts: what is told of it."""
+
+    def __init__(self, message: str, *, body_too_large: bool = False, counts: Counts | None = None) -> None:
+        super().__init__(message)
+        self.body_too_large = body_too_large
+        self.counts = counts or Counts()
 
 
 class _Described(NamedTuple):
@@ -56,6 +57,8 @@ class TargetSeries:
         self._metadata: Mapping[str, Metadata] = {}
         self._known: dict[str, _Known] = {}
         self._running: dict[str, Series] = {}
+        self._seen: frozenset[str] = frozenset()
+        """Series that are not new, although a failure lies between."""
 
     def scraped(self, text: str, openmetrics: bool, now: int) -> tuple[Batch, Counts]:
         """The batch of an exposition at a time (ms), with the ends of series that it lacks. Raises ScrapeFailed."""
@@ -66,31 +69,42 @@ class TargetSeries:
         if found.metadata != self._metadata:
             self._known, self._metadata = {}, found.metadata
         settings, limit = self._job.settings, self._job.limit["sample_limit"]
-        batch, known, running = self._batch(), {}, {}
-        kept = 0
+        batch = self._batch()
+        known: dict[str, _Known] = {}
+        running: dict[str, Series] = {}
+        kept = taken = 0
+        new: set[str] = set()
         for sample in found.samples:
-            if sample.series in known:
+            own_time = sample.time is not None and settings.honor_timestamps
+            if sample.series in known and not own_time:
+                if known[sample.series] is not None:
+                    kept += 1
                 self._problem(f"{sample.series} is there twice")
                 continue
             series = known[sample.series] = self._series(sample.series)
             if series is None:
                 continue
-            kept += 1
-            if limit and kept > limit:
-                raise ScrapeFailed("sample limit exceeded")
+            kept, taken = kept + 1, taken + 1
+            if limit and taken > limit:
+                continue
+            if sample.series not in self._seen:
+                new.add(sample.series)
             if isinstance(series, _Described):
                 batch.describe(*series)
                 continue
-            own_time = sample.time is not None and settings.honor_timestamps
             time = sample.time if own_time and sample.time is not None else now
             if not batch.add(series, sample.value, time, sample.exemplar):
                 self._problem(f"inconsistent timestamps on metric points for metric {series.family}")
             elif not own_time or settings.track_timestamps_staleness:
                 running[sample.series] = series
-        added = len([series for series in running if series not in self._running])
+        counts = Counts(len(found.samples), kept, len(new))
+        if limit and taken > limit:
+            self._seen |= new
+            raise ScrapeFailed("sample limit exceeded", counts=counts)
         self._end(batch, {key: series for key, series in self._running.items() if key not in running}, now)
         self._known, self._running = known, running
-        return batch, Counts(len(found.samples), kept, added)
+        self._seen = frozenset(series for series, what in known.items() if what is not None)
+        return batch, counts
 
     def ended(self, now: int) -> Batch:
         """The ends of all series: the target does not answer, or is no more."""

@@ -87,6 +87,7 @@ def test_exemplars_find_their_ids() -> None:
     assert first.time_unix_nano == 1_250_000_000
     assert [(pair.key, pair.value.string_value) for pair in first.filtered_attributes] == [("k", "v")]
     assert (second.trace_id, second.filtered_attributes[0].value.string_value) == (b"", "short")
+    assert second.time_unix_nano == NOW * 10**6  # the sample's
 
 
 def test_a_summary() -> None:
@@ -261,3 +262,18 @@ def test_numbers_that_are_no_counts_do_no_harm() -> None:
     text = '# TYPE h histogram\nh_bucket{le="1"} NaN\nh_bucket{le="2"} 1e300\nh_bucket{le="+Inf"} -5\nh_count +Inf\n'
     (point,) = Scraped().metrics(text)["h"].histogram.data_points
     assert (point.count, len(point.bucket_counts)) == (0, 3)
+
+
+def test_what_is_told_of_a_scrape_counts_as_prometheus_does() -> None:
+    scraped = Scraped()
+    text = 'a{x="1"} 1\na{x="1"} 2\nb 1\nc 1 1700000000000\ntarget_info{k="v"} 1\n'
+    scraped.metrics(text)
+    assert scraped.counts == (5, 5, 4)  # what is there twice is kept and not taken
+    scraped.ended()
+    scraped.metrics(text)
+    assert scraped.counts == (5, 5, 0)  # back after a failure, and nothing new
+    scraped = Scraped(sample_limit=2)
+    for added in (2, 0):
+        with pytest.raises(ScrapeFailed, match="sample limit exceeded") as failed:
+            scraped.metrics(text)
+        assert failed.value.counts == (5, 5, added)
