@@ -97,7 +97,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, paths: Iterable[str], rights: int) -
             allowed = rights if os.path.isdir(path) else rights & _FILE_RIGHTS
             libc.syscall(_ADD_RULE, ruleset, _RULE_PATH_BENEATH, struct.pack("<Qi", allowed, fd), 0)
         finally:
-            # A rule holds for an inode. Those of /proc are made anew, without the rule, when the kernel has been short of
-            # memory, unless someone has them open.
+            # A rule holds for an inode. Those of /proc are made anew, without it, once the kernel was short of memory,
+            # unless someone has them open.
             if not path.startswith("/proc/"):
                 os.close(fd)

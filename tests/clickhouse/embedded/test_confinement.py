@@ -19,7 +19,8 @@ for path in sys.argv[2:]:
         print("open")
     except PermissionError:
         print("refused")
-print([os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if int(fd) > 2])
+links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd")]
+print([os.readlink(link) for link in links if os.path.islink(link)])
 print(os.getpid())
 """
 
