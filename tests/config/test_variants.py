@@ -1,0 +1,40 @@
+"""The verdicts of the Go collector (v0.161) on single keys of what we share with it: ours are the same.
+
+Each variant gives one key of one component one unusual value. What the Go collector said of it was recorded.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from otelingest.cli import main
+from tests.config.test_verdicts import comparable
+
+VARIANTS = [
+    json.loads(line)
+    for line in (Path(__file__).parent.parent / "data/config/variants.jsonl").read_text("utf-8").splitlines()
+]
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=[variant["name"] for variant in VARIANTS])
+def test_variant(
+    variant: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(variant["config"]))
+    monkeypatch.setenv("NUM", "12")
+    monkeypatch.setenv("TXT", "some text")
+    monkeypatch.delenv("UNSET_V", raising=False)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            main(["validate", "--config", str(file)])
+    finally:
+        structlog.reset_defaults()
+    printed = capsys.readouterr().err
+    error = printed.partition("Error: ")[2]
+    assert (ended.value.code, comparable(error)) == (variant["exit"], comparable(variant["error"])), printed
