@@ -24,20 +24,23 @@ from otelingest.clickhouse.servers import Servers, connect
 from otelingest.exporters.clickhouse.catalog import TOKEN, Catalog, CatalogReader
 from otelingest.exporters.clickhouse.certainty import Certainty, OtherServer
 from otelingest.exporters.clickhouse.delivery import Delivery, Outcome, Part, encode, only
+from otelingest.exporters.clickhouse.encoding import Encoders
 from otelingest.exporters.clickhouse.pace import Pace
 from otelingest.exporters.clickhouse.settings import ClickHouseSettings
 from otelingest.exporters.sending import Batch, Divisible, SendingExporter
 from otelingest.exporters.sending.exporter import format_seconds
 from otelingest.net.tls import ClientTlsSettings
 from otelingest.pipeline.component import Env, Host
-from otelingest.pipeline.errors import ConfigError, Refused, Rejected
-from otelingest.pipeline.payload import Signal
+from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
+from otelingest.pipeline.payload import Payload, Signal
 
 _START_WAIT = 2.0
 """Seconds that the start waits for ClickHouse to say whether the password is right."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 """Seconds between attempts to find ClickHouse at the start."""
 _ALARM_INTERVAL = 60.0
+_LONGEST_HOLD = 1.0
+"""Seconds that a sender is made to wait, at most, while batches wait to be turned into blocks."""
 _NO_CODE = -1
 _LOOK_SECONDS = 10.0
 """Time to look for rows, at least: who is slow to store is slow to answer, and looking again and again helps nobody."""
@@ -76,7 +79,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         self._catalog: Catalog | None = None
         self._outdated = False
         self._reading = asyncio.Lock()
-        self._encoding = asyncio.Semaphore(len(os.sched_getaffinity(0)))  # more at a time need memory, and no less time
+        self._encoders = Encoders(len(os.sched_getaffinity(0)))
         self._ready = asyncio.Event()
         self._tried = asyncio.Event()
         self._opening: asyncio.Task[None] | None = None
@@ -188,6 +191,11 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
 
     # Delivering.
 
+    async def consume(self, payload: Payload) -> Partial | None:
+        if not (self.exclusive or self._stopping.is_set()):
+            await self._encoders.catch_up(_LONGEST_HOLD)
+        return await super().consume(payload)
+
     async def prepare(self, batch: Batch) -> None:
         """Turn the batch into blocks, once, and again when the tables have changed."""
         if self._catalog is None and not self._stopping.is_set():
@@ -203,7 +211,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         assert self._servers is not None
         zone = batch.note.setdefault("zone", catalog.zone)
         pack = self._servers.first.pack
-        async with self._encoding:
+        async with self._encoders:
             parts, without_data = await asyncio.to_thread(encode, batch.payload, catalog, pack, zone)
         if delivery is None:
             batch.done.update(batch.note.get("done", {}).get(batch.identity, ()))
