@@ -31,13 +31,12 @@ _LOG_ENUMS = {
 }
 _METRIC_ENUMS = {
     **{f"AGGREGATION_TEMPORALITY_{n}": number for number, n in enumerate(("UNSPECIFIED", "DELTA", "CUMULATIVE"))},
-    "FLAG_NONE": 0,
-    "FLAG_NO_RECORDED_VALUE": 1,
     **{
         f"METRIC_DATA_TYPE_{name}": number
         for number, name in enumerate(("NONE", "GAUGE", "SUM", "HISTOGRAM", "EXPONENTIAL_HISTOGRAM", "SUMMARY"))
     },
 }
+_POINT_ENUMS = {**_METRIC_ENUMS, "FLAG_NONE": 0, "FLAG_NO_RECORDED_VALUE": 1}
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ CONTEXTS: Mapping[str, Context] = {
         Context("span", {"span": SPAN, **_SCOPE}, _SPAN_ENUMS, ("spanevent",)),
         Context("spanevent", {"spanevent": SPAN_EVENT, "span": SPAN, **_SCOPE}, _SPAN_ENUMS),
         Context("metric", {"metric": METRIC, **_SCOPE}, _METRIC_ENUMS, ("datapoint",)),
-        Context("datapoint", {"datapoint": DATA_POINT, "metric": METRIC, **_SCOPE}, _METRIC_ENUMS),
+        Context("datapoint", {"datapoint": DATA_POINT, "metric": METRIC, **_SCOPE}, _POINT_ENUMS),
         Context("log", {"log": LOG, **_SCOPE}, _LOG_ENUMS),
     )
 }

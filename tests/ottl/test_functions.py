@@ -206,7 +206,75 @@ def test_points_are_aggregated() -> None:
     assert [point.as_int for point in metric(request, "requests").sum.data_points] == [1]
 
 
-@pytest.mark.parametrize(("percentile", "value"), [("50.0", 1.0), ("90", 3.0), ("25.0", 0.75)])
+def distributions(kind: str) -> tuple[Any, Any]:
+    """A request with one metric, and what its points are added to."""
+    request: Any = request_class(Signal.METRICS)()
+    made = request.resource_metrics.add().scope_metrics.add().metrics.add(name="m")
+    data = getattr(made, kind)
+    data.aggregation_temporality = 2
+    return request, data
+
+
+def test_only_points_of_one_time_are_joined() -> None:
+    request, total = distributions("sum")
+    for time, number in ((5, 1), (5, 2), (6, 4)):
+        total.data_points.add(as_int=number, time_unix_nano=time)
+    assert run(request, 'aggregate_on_attributes("sum")', signal="metrics", context="metric") == []
+    assert [(point.time_unix_nano, point.as_int) for point in metric(request, "m").sum.data_points] == [(5, 3), (6, 4)]
+
+
+def test_what_stays_alone_keeps_its_value_when_others_are_counted() -> None:
+    request, total = distributions("sum")
+    for key, number in (("a", 10), ("a", 20), ("b", 30)):
+        total.data_points.add(as_int=number).attributes.add(key="k").value.string_value = key
+    assert run(request, 'aggregate_on_attributes("count")', signal="metrics", context="metric") == []
+    assert [point.as_int for point in metric(request, "m").sum.data_points] == [2, 30]
+
+
+def test_distributions_are_added_up_whatever_is_asked_for() -> None:
+    request, data = distributions("histogram")
+    for counts in ([1, 2], [3, 4]):
+        data.data_points.add(count=sum(counts), sum=1.5, bucket_counts=counts, explicit_bounds=[1.0], min=counts[0])
+    assert run(request, 'aggregate_on_attributes("max")', signal="metrics", context="metric") == []
+    (point,) = metric(request, "m").histogram.data_points
+    assert (point.count, point.sum, point.min, list(point.bucket_counts)) == (10, 3.0, 1.0, [4, 6])
+
+
+def test_exponential_buckets_are_added_where_they_lie() -> None:
+    request, data = distributions("exponential_histogram")
+    for offset, counts in ((2, [1, 1]), (0, [5, 0, 7])):
+        point = data.data_points.add(count=sum(counts))
+        point.positive.offset = offset
+        point.positive.bucket_counts[:] = counts
+    assert run(request, 'aggregate_on_attributes("sum")', signal="metrics", context="metric") == []
+    (point,) = metric(request, "m").exponential_histogram.data_points
+    assert (point.positive.offset, list(point.positive.bucket_counts)) == (0, [5, 0, 8, 1])
+
+
+def test_buckets_that_lie_too_far_apart_are_not_filled_up_in_between() -> None:
+    request, data = distributions("exponential_histogram")
+    for offset in (-(2**31), 2**31 - 1):
+        point = data.data_points.add(count=1)
+        point.positive.offset = offset
+        point.positive.bucket_counts[:] = [1]
+    (error,) = run(request, 'aggregate_on_attributes("sum")', signal="metrics", context="metric")
+    assert "buckets apart" in error
+    assert len(metric(request, "m").exponential_histogram.data_points) == 2
+
+
+@pytest.mark.parametrize("scale", [-(2**31), -11, 0, 20, 2**31 - 1])
+def test_percentiles_of_any_scale_are_found_or_refused(scale: int) -> None:
+    request, data = distributions("exponential_histogram")
+    point = data.data_points.add(count=4, scale=scale, zero_threshold=0.5)
+    for side in (point.negative, point.positive):
+        side.offset = -3
+        side.bucket_counts[:] = [1, 1]
+    errors = run(request, "extract_percentile_metric(75.0)", signal="metrics", context="metric")
+    if not errors:
+        assert names(request) == ["m", "m_p75"]
+
+
+@pytest.mark.parametrize(("percentile", "value"), [("50.0", 1.0), ("90.0", 3.0), ("25.0", 0.8)])
 def test_percentiles_are_estimated_within_buckets(percentile: str, value: float) -> None:
     request = metrics()
     statement = f'extract_percentile_metric({percentile}, "_p") where metric.name == "latency"'
@@ -227,7 +295,7 @@ def test_buckets_are_merged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("distribution", "counts"), [("upper", [1, 2, 4, 0]), ("midpoint", [1, 2, 4, 0]), ("uniform", [1, 4, 2, 0])]
+    ("distribution", "counts"), [("upper", [3, 0, 4]), ("midpoint", [3, 4, 0]), ("uniform", [3, 2, 2])]
 )
 def test_exponential_histograms_become_explicit_ones(distribution: str, counts: list[int]) -> None:
     request = metrics()

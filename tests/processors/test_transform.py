@@ -102,8 +102,6 @@ async def test_an_error_of_one_group_does_not_keep_the_next_from_running() -> No
          'missing context name for path "name", possibly valid options are: "span.name"'),
         ({"trace_statements": ['set(span.name["a"], 1)']}, 'path "span.name" cannot be indexed'),
         ({"trace_statements": ['set(spanevent.name, span.cache["a"])']}, 'replace "span.cache" with "spanevent.cache"'),
-        ({"trace_statements": ['set(span.attributes["a"], GetXML("<a/>", "/a"))']},
-         'does not support the function "GetXML"'),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_at_the_start(raw: dict[str, Any], message: str) -> None:

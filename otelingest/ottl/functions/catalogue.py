@@ -9,6 +9,7 @@ MODULES = (
     "conversions",
     "editors",
     "hashing",
+    "histograms",
     "lambdas",
     "lists",
     "logs",
