@@ -16,6 +16,9 @@ from otelingest.ottl.item import Item
 from otelingest.ottl.paths.fields import Field
 from otelingest.ottl.values import check_storable_deeply, go_type, nil_or_type
 
+_MOST_MADE = 10_000
+"""Where there is no list yet, one of so many items is made at most."""
+
 Owner = Callable[[Item], AttributesOf]
 
 
@@ -172,6 +175,8 @@ def _with_below(value: Any, keys: list[Any], new: Any) -> Any:
         copy = dict(value or {})
         copy[key] = _with_below(copy.get(key), rest, new)
         return copy
+    if value is None and key <= _MOST_MADE:
+        return [*[None] * key, _with_below(None, rest, new)]
     if type(value) is not list:
         raise _not_indexable(value, key)
     below = item_at(value, key)

@@ -149,7 +149,9 @@ def text_of(value: Any) -> str | None:
     if type(value) is float:
         return double_text(value)
     if isinstance(value, Opaque):
-        raise OttlError(f"unsupported type: {value.go_type}")
+        if value.go_type != "[]uint64":
+            raise OttlError(f"unsupported type: {value.go_type}")
+        value = value.content
     check_size(value)
     try:
         return json_text(value)

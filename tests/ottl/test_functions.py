@@ -308,6 +308,16 @@ def test_exponential_histograms_become_explicit_ones(distribution: str, counts: 
     assert sum(point.bucket_counts) == point.count
 
 
+def test_points_and_what_is_in_them_can_be_taken_away() -> None:
+    request = metrics()
+    statements = ['set(metric.data_points, nil) where metric.name == "requests"']
+    assert run(request, *statements, signal="metrics") == []
+    statements = ['set(datapoint.bucket_counts, nil) where metric.name == "latency"']
+    assert run(request, *statements, signal="metrics", context="datapoint") == []
+    assert not metric(request, "requests").sum.data_points
+    assert not metric(request, "latency").histogram.data_points[0].bucket_counts
+
+
 # ---- logs
 
 
@@ -317,6 +327,21 @@ def log_value(expression: str) -> Any:
     errors = run(request, f'set(log.attributes["r"], {expression})', signal="logs")
     (record,) = request.resource_logs[0].scope_logs[0].log_records
     return errors[0] if errors else entries_to_map(record.attributes)["r"]
+
+
+def test_a_list_that_is_not_there_is_made() -> None:
+    request: Any = request_class(Signal.LOGS)()
+    request.resource_logs.add().scope_logs.add().log_records.add()
+    errors = run(
+        request,
+        'set(log.attributes["l"][2], "x")',
+        'set(log.attributes["m"]["k"][0], 1)',
+        'set(log.attributes["far"][999999999], "x")',
+        signal="logs",
+    )
+    (record,) = request.resource_logs[0].scope_logs[0].log_records
+    assert entries_to_map(record.attributes) == {"l": [None, None, "x"], "m": {"k": [1]}}
+    assert len(errors) == 1
 
 
 def test_security_event_formats() -> None:

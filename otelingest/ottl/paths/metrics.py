@@ -62,6 +62,9 @@ def _data_points() -> Field:
         kind = item.metric.WhichOneof("data")
         if kind is None:
             return
+        if value is None:
+            del getattr(item.metric, kind).data_points[:]
+            return
         if not isinstance(value, Opaque) or value.go_type != _POINTS[kind]:
             raise OttlError(f"expects {_POINTS[kind]} but got {go_type(value)}")
         copy_message(getattr(item.metric, kind), "data_points", value.content)
@@ -127,6 +130,7 @@ _NUMBER_READ: Mapping[str, Convert] = {
     "negative": lambda value: Opaque("pmetric.ExponentialHistogramDataPointBuckets", value),
 }
 _LISTS: Mapping[str, Convert] = {"bucket_counts": _counts, "explicit_bounds": _bounds}
+_REPEATED = frozenset({*_LISTS, "exemplars", "quantile_values"})
 
 
 def _of_point(name: str, convert: Convert | None, owner: Callable[[Item], Any] = lambda item: item.point) -> Field:
@@ -139,7 +143,10 @@ def _of_point(name: str, convert: Convert | None, owner: Callable[[Item], Any] =
 
     def put(item: Item, value: Any) -> None:
         point = owner(item)
-        if name in _LISTS:
+        if value is None and name in _REPEATED:
+            if hasattr(point, name):
+                del getattr(point, name)[:]
+        elif name in _LISTS:
             value = _LISTS[name](value)
             if hasattr(point, name):
                 getattr(point, name)[:] = value
