@@ -85,10 +85,12 @@ async def _serve(
     configuration: Configuration, load: Load, command: str, shutdown_timeout: float, resource: Mapping[str, Any]
 ) -> None:
     from otelingest import telemetry
+    from otelingest.pipeline import registry as installed
     from otelingest.pipeline.collector import Collector
     from otelingest.telemetry.metrics import Metrics, check_metrics
 
     async def reread() -> Configuration:
+        installed.look_again()
         found = await asyncio.to_thread(_load_to_run, load)
         check_metrics(found.service.telemetry.metrics)
         return found

@@ -7,6 +7,7 @@ A component is registered in its package's metadata, in the group `otelingest.re
 from __future__ import annotations
 
 import functools
+import importlib
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, Literal, cast
 
@@ -34,6 +35,13 @@ def _entry_points(kind: Kind) -> dict[str, EntryPoint]:
                 "uninstall one of them"
             )
     return found
+
+
+def look_again() -> None:
+    """Find what has been installed since; what is loaded already stays as it is."""
+    importlib.invalidate_caches()
+    _all.cache_clear()
+    _entry_points.cache_clear()
 
 
 def names(kind: Kind) -> list[str]:

@@ -105,6 +105,23 @@ def test_a_package_of_someone_elses_is_one_of_the_processors(site: Path, tmp_pat
         assert collector.stop() == 0
 
 
+def test_a_package_that_is_installed_meanwhile_is_found_on_sighup(site: Path, tmp_path: Path) -> None:
+    later = tmp_path / "site"
+    later.mkdir()
+    running = Running(tmp_path, {"batch": {"timeout": "20ms"}}, PYTHONPATH=str(later))
+    with running.collector as collector:
+        assert running.send(("before", {"text": "x" * 30})) == 200
+        shutil.copytree(site, later, dirs_exist_ok=True)
+        config = collector.config_path.read_text()
+        config = config.replace('"batch":', '"shorten": {"limit": 3}, "batch":').replace("[batch]", "[shorten, batch]")
+        collector.config_path.write_text(config)
+        collector.send_signal(signal.SIGHUP)
+        collector.wait_for("Config updated")
+        assert running.send(("after", {"text": "x" * 30})) == 200
+        before, after = running.wait(2)
+    assert [_attributes(span)["text"] for span in (before, after)] == ["x" * 30, "xxx…"]
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [({"limit": 0}, "limit must be at least 1"), ({"limitt": 5}, 'did you mean "limit"?'), ({"limit": "x"}, "limit")],
