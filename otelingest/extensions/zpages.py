@@ -38,6 +38,7 @@ class ZpagesSettings(HttpServerSettings):
     """Has no effect."""
 
     def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
         if not self.endpoint:
             yield '"endpoint" is required when using the "zpages" extension'
 

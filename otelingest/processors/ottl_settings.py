@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import field_validator
 
-from otelingest.config.settings import Settings, Unreadable
+from otelingest.config.settings import GoType, Settings, Unreadable
 from otelingest.config.types import go_value
 from otelingest.config.values import Expanded, plain
 
@@ -17,6 +17,9 @@ _MIXED = (
     "configuring multiple configuration styles is not supported, please use only Basic configuration or only "
     "Advanced configuration"
 )
+
+
+ErrorMode = Annotated[str, GoType("ottl.ErrorMode")]
 
 
 def known_error_mode(value: str) -> str:
@@ -31,7 +34,7 @@ class GroupSettings(Settings):
 
     context: str = ""
     """What they run for: `span`, `log`…; where none is given, what their paths begin with says it."""
-    error_mode: str = ""
+    error_mode: ErrorMode = ""
     """What follows from an error; where none is given, as for the whole processor."""
 
     @field_validator("context")

@@ -20,7 +20,7 @@ from otelingest.ottl.programs import OnError, Program, compile_statements
 from otelingest.pipeline.component import Consumer, Env, Processor
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
 from otelingest.pipeline.payload import Payload, Signal
-from otelingest.processors.ottl_settings import GroupSettings, grouped, known_error_mode
+from otelingest.processors.ottl_settings import ErrorMode, GroupSettings, grouped, known_error_mode
 from otelingest.processors.splice import replace_resources
 
 _LISTS = {
@@ -53,7 +53,7 @@ class TransformSettings(Settings):
 
     naming: ClassVar[Naming] = Naming(embedding=True)
 
-    error_mode: str = "ignore"
+    error_mode: ErrorMode = "ignore"
     """What follows from an error: `ignore` logs it and goes on, `silent` goes on, `propagate` refuses the request."""
     flatten_data: bool = False
     """Whether every log record gets a resource and scope of its own; not supported."""

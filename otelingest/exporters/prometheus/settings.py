@@ -99,6 +99,7 @@ class PrometheusExporterSettings(HttpServerSettings):
     """A queue in front; none is needed, as nothing is waited for."""
 
     def problems(self) -> Iterator[Problem]:
+        yield from super().problems()
         constant, converted = self.resource_constant_labels, self.resource_to_telemetry_conversion
         if constant.enabled or constant.exclude_service_attributes:
             yield (

@@ -12,7 +12,7 @@ from otelingest.ottl.errors import StatementError
 from otelingest.ottl.programs import Question, compile_condition
 from otelingest.pipeline.payload import Signal
 from otelingest.processors.matching import AttributeSettings, MatchSettings, RegexpCacheSettings
-from otelingest.processors.ottl_settings import GroupSettings, grouped, known_error_mode
+from otelingest.processors.ottl_settings import ErrorMode, GroupSettings, grouped, known_error_mode
 
 CONDITION_LISTS = {
     Signal.TRACES: "trace_conditions",
@@ -147,7 +147,7 @@ class FilterSettings(Settings):
 
     naming: ClassVar[Naming] = Naming(embedding=True)
 
-    error_mode: str = "ignore"
+    error_mode: ErrorMode = "ignore"
     """What follows from an error: `ignore` logs it and goes on, `silent` goes on, `propagate` refuses the request."""
     trace_conditions: list[ConditionGroupSettings] = Field(default_factory=list)
     """For spans, their events, scopes and resources."""
