@@ -144,11 +144,15 @@ class Id(Text):
         value = value_of(raw)
         if isinstance(value, ComponentId):
             return value
-        if isinstance(value, dict) and not value:
+        if value is None:  # a reference to nothing too: upstream's id is a section, which this leaves as it is
             return self.zero()
-        if isinstance(value, dict) and not spot.frame.loose:
-            return spot.fail(f"has invalid keys: {', '.join(sorted(value))}")
-        if value is not None and not isinstance(value, str):
+        if isinstance(value, dict):
+            if value and not spot.frame.loose:
+                return spot.fail(f"has invalid keys: {', '.join(sorted(value))}")
+            if value:
+                spot.warn("a section names no component and has no effect")
+            return self.zero()
+        if not isinstance(value, str):
             return spot.fail(f'expected a map or struct, got "{go_kind(value)}"')
         return super().read(raw, spot)
 

@@ -61,6 +61,8 @@ class Sequenced:
     def __init__(self, item: Shape, make: Any) -> None:
         self._item = item
         self._make = make
+        # Upstream splits for lists of plain strings alone: not of secrets, or of ids.
+        self._splits = isinstance(item, Text) and not isinstance(item, Id) and item.go_name == "string"
         self.go_name = f"[]{item.go_name}"
 
     def zero(self) -> Any:
@@ -70,7 +72,7 @@ class Sequenced:
         value = value_of(raw)
         if value is None:
             return self.zero()
-        if isinstance(value, str) and isinstance(self._item, Text) and not isinstance(self._item, Id):
+        if isinstance(value, str) and self._splits:
             value = value.split(",") if value else []
         if isinstance(value, str | bytes | ComponentId) or not isinstance(value, Sequence | AbstractSet):
             return spot.fail(f"source data must be an array or slice, got {_kind(value)}")

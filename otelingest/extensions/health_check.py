@@ -45,6 +45,17 @@ class PipelineCheckSettings(Settings):
     """Has no effect."""
 
 
+class ComponentHealthSettings(Settings):
+    """Which states of components the second version of the health check counts. Has no effect."""
+
+    include_permanent_errors: bool = False
+    """Has no effect."""
+    include_recoverable_errors: bool = False
+    """Has no effect."""
+    recovery_duration: Duration = Duration(0)
+    """Has no effect."""
+
+
 class HealthCheckSettings(HttpServerSettings):
     """Where it listens, and what it answers."""
 
@@ -63,15 +74,16 @@ class HealthCheckSettings(HttpServerSettings):
     """Has no effect; upstream documents it as not working."""
     use_v2: bool = False
     """The second version's checks: not supported yet."""
-    http: dict[str, Any] | None = None
+    http: dict[str, Any] | None = Field(default=None, exclude=True)
     """The second version's server: not supported yet."""
-    grpc: dict[str, Any] | None = None
+    grpc: dict[str, Any] | None = Field(default=None, exclude=True)
     """The second version's gRPC server: not supported yet."""
-    component_health: dict[str, Any] | None = None
+    component_health: ComponentHealthSettings | None = None
     """Which states of components count in the second version. Has no effect."""
 
     def problems(self) -> Iterator[Problem]:
-        if self.http is not None or self.grpc is not None:
+        yield from super().problems()
+        if self.model_fields_set & {"http", "grpc"}:  # a key without a value counts too
             yield _V2
         elif self.use_v2:
             yield "config", "must specify at least one protocol"

@@ -116,7 +116,7 @@ class HttpServerSettings(Settings):
 
     def problems(self) -> Iterator[Problem]:
         if (problem := transport_problem(self.transport)) is not None:
-            yield "serverconfig::netaddr", problem
+            yield f"{self.naming.embedded}::netaddr", problem
 
     def without_effect(self) -> Iterator[str]:
         """Keys that are set and change nothing."""

@@ -9,8 +9,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from otelingest.config.settings import Duration, Naming, Problem, Section, Settings
-from otelingest.exporters.sending import QueueSettings
+from otelingest.config.settings import Duration, Int64, Naming, Problem, Section, Settings
+from otelingest.exporters.sending.settings import BatchSettings, QueueSettings
 from otelingest.net.http_settings import HttpServerSettings
 
 _MINUTE = 60 * 10**9
@@ -63,6 +63,32 @@ def _patterns(patterns: list[str]) -> Callable[[str], bool]:
     return lambda key: any(pattern.match(key) for pattern in translated)
 
 
+class BareBatchSettings(BatchSettings):
+    """`batch` of a queue that has no defaults."""
+
+    flush_timeout: Duration = Duration(0)
+    """How long a batch waits for more; must be given."""
+    min_size: Int64 = 0
+    """The size from which a batch is sent at once."""
+
+
+class BareQueueSettings(QueueSettings):
+    """A queue without defaults, as upstream has none for this exporter: its sizes must be given."""
+
+    queue_size: Int64 = 0
+    """How much may wait or be under way; must be given."""
+    num_consumers: int = 0
+    """How many requests may be under way at once; must be given."""
+    batch: Section[BareBatchSettings] = None
+    """How payloads in the queue are joined; off unless the key is there. Needs a `sizer`, here or of the queue."""
+
+    def _batch_problems(self, batch: BatchSettings) -> Iterator[str]:
+        if batch.sizer is None and "sizer" not in self.model_fields_set:
+            yield 'batch: `batch` supports only `items` or `bytes` sizer, found ""'
+        else:
+            yield from super()._batch_problems(batch)
+
+
 class PrometheusExporterSettings(HttpServerSettings):
     """An endpoint that Prometheus scrapes, at `/metrics`."""
 
@@ -95,7 +121,7 @@ class PrometheusExporterSettings(HttpServerSettings):
     translation_strategy: str = ""
     """How names are made: UnderscoreEscapingWithSuffixes (the default), UnderscoreEscapingWithoutSuffixes,
     NoUTF8EscapingWithSuffixes or NoTranslation."""
-    sending_queue: Section[QueueSettings] = None
+    sending_queue: Section[BareQueueSettings] = None
     """A queue in front; none is needed, as nothing is waited for."""
 
     def problems(self) -> Iterator[Problem]:

@@ -127,17 +127,25 @@ class QueueSettings(Settings):
         return _sizer(value, "requests")
 
     def problems(self) -> Iterator[Problem]:
+        # A section within a section is looked at by itself: of either, as upstream, the first that is found.
+        found = [*self._queue_problems()]
+        if self.batch is not None:
+            found += self._batch_problems(self.batch)
+        if found:
+            yield "\n".join(found)
+
+    def _queue_problems(self) -> Iterator[str]:
+        batch = self.batch
         if self.num_consumers <= 0:
             yield "`num_consumers` must be positive"
         elif self.queue_size <= 0:
             yield "`queue_size` must be positive"
         elif self.storage and self.wait_for_result:
             yield "`wait_for_result` is not supported with a persistent queue configured with `storage`"
-        elif self.batch is not None:
-            yield from self._batch_problems(self.batch)
+        elif batch is not None and self.batch_sizer == self.sizer and batch.min_size > self.queue_size:
+            yield "`min_size` must be less than or equal to `queue_size`"
 
-    def _batch_problems(self, batch: BatchSettings) -> Iterator[Problem]:
-        """As upstream, the first that is found."""
+    def _batch_problems(self, batch: BatchSettings) -> Iterator[str]:
         if self.batch_sizer == "requests":
             yield 'batch: `batch` supports only `items` or `bytes` sizer, found "requests"'
         elif batch.flush_timeout <= 0:
@@ -148,8 +156,6 @@ class QueueSettings(Settings):
             yield f"batch: `max_size` must be non-negative, found {batch.max_size}"
         elif 0 < batch.max_size < batch.min_size:
             yield f"batch: `max_size` ({batch.max_size}) must be greater or equal to `min_size` ({batch.min_size})"
-        elif self.batch_sizer == self.sizer and batch.min_size > self.queue_size:
-            yield "`min_size` must be less than or equal to `queue_size`"
 
     @property
     def batch_sizer(self) -> Sizer:

@@ -243,6 +243,7 @@ async def test_a_queue_on_disk_is_refused_until_it_is_there():
         ({"batch": {"max_size": -1}}, "batch: `max_size` must be non-negative, found -1"),
         (
             {"sizer": "requests", "batch": {}},
+            "`min_size` must be less than or equal to `queue_size`\n"
             'batch: `batch` supports only `items` or `bytes` sizer, found "requests"',
         ),
         (
