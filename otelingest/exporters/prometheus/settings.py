@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from otelingest.config.settings import Duration, Int64, Naming, Problem, Section, Settings
+from otelingest.config.settings import Duration, FilledSection, Int64, Naming, Problem, Section, Settings
 from otelingest.exporters.sending.settings import BatchSettings, QueueSettings
 from otelingest.net.http_settings import HttpServerSettings
 
@@ -121,7 +121,7 @@ class PrometheusExporterSettings(HttpServerSettings):
     translation_strategy: str = ""
     """How names are made: UnderscoreEscapingWithSuffixes (the default), UnderscoreEscapingWithoutSuffixes,
     NoUTF8EscapingWithSuffixes or NoTranslation."""
-    sending_queue: Section[BareQueueSettings] = None
+    sending_queue: FilledSection[BareQueueSettings] = None
     """A queue in front; none is needed, as nothing is waited for."""
 
     def problems(self) -> Iterator[Problem]:
