@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, NamedTuple
 
 from otelingest.codec.any_values import DEEPEST, LARGEST, Unstorable, check_size, storable, too_deep
@@ -24,6 +24,7 @@ from otelingest.codec.values import (
 )
 from otelingest.ottl.errors import OttlError
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WORD = 1 << 64
 _HALF = 1 << 63
 
@@ -121,8 +122,22 @@ def _json_map(value: dict[str, Any]) -> str:
     return f"{{{','.join(f'{json_string(key)}:{json_text(value[key])}' for key in sorted(value))}}}"
 
 
-def _json_identifier(value: bytes) -> str:
-    return f"[{','.join(map(str, value))}]"
+def _json_identifier(size: int) -> Callable[[bytes], str]:
+    return lambda value: f"[{','.join(map(str, value or bytes(size)))}]"
+
+
+def _json_time(value: Time) -> str:
+    """As RFC 3339 has it, with as many digits of the second as are needed."""
+    seconds, nanoseconds = divmod(value.nanoseconds, 10**9)
+    try:
+        shown = (_EPOCH + timedelta(seconds=seconds)).astimezone(value.zone)
+    except (OverflowError, ValueError):  # of a year that has no four digits
+        raise OttlError("unsupported type: time.Time") from None
+    offset = int((shown.utcoffset() or timedelta()).total_seconds()) // 60
+    sign, (hours, minutes) = "-" if offset < 0 else "+", divmod(abs(offset), 60)
+    part = f".{nanoseconds:09}".rstrip("0") if nanoseconds else ""
+    zone = f"{sign}{hours:02}:{minutes:02}" if offset else "Z"
+    return f'"{shown.year:04}-{shown:%m-%dT%H:%M:%S}{part}{zone}"'
 
 
 _JSON: dict[type, Callable[[Any], str]] = {
@@ -135,8 +150,9 @@ _JSON: dict[type, Callable[[Any], str]] = {
     dict: _json_map,
     list: lambda value: f"[{','.join(map(json_text, value))}]",
     Duration: lambda value: str(value.nanoseconds),
-    TraceId: _json_identifier,
-    SpanId: _json_identifier,
+    Time: _json_time,
+    TraceId: _json_identifier(16),
+    SpanId: _json_identifier(8),
 }
 
 

@@ -51,6 +51,11 @@ from tests.ottl.support import attributes_after, run, span_of, traces, value_of
         ("1.0 / 4", 0.25),
         ("-7 / 2", -3),
         ("IsEmpty(nil)", True),
+        ("String(Unix(1700000000, 123456000))", '"2023-11-14T22:13:20.123456Z"'),
+        ("String(Unix(0))", '"1970-01-01T00:00:00Z"'),
+        ('String(Time("2024-02-29T23:00:00.5+0530", "%Y-%m-%dT%H:%M:%S.%f%z"))', '"2024-02-29T23:00:00.5+05:30"'),
+        ("String(span.parent_span_id)", "[0,0,0,0,0,0,0,0]"),
+        ('Concat([Unix(-62000000000), "x"], " ")', '"0005-04-19T09:46:40Z" x'),
     ],
 )  # fmt: skip
 def test_converters(expression: str, value: Any) -> None:
