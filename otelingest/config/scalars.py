@@ -7,7 +7,7 @@ a number with a fraction is cut to an integer.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from pydantic import SecretStr
@@ -104,8 +104,11 @@ class Real:
 class Text:
     """A string, or a type made of one. A reference gives it its text, unread: `0123` stays `0123`."""
 
-    def __init__(self, make: Any = str, go_name: str = "string", zero: str = "") -> None:
+    def __init__(
+        self, make: Any = str, go_name: str = "string", zero: str = "", number: Callable[[int], str] | None = None
+    ) -> None:
         self._make = make
+        self._number = number
         self.go_name = go_name
         self._zero = zero
 
@@ -123,6 +126,9 @@ class Text:
             value = value.get_secret_value()
         if value is None:
             return self.zero()
+        number = value_of(raw)
+        if self._number is not None and isinstance(number, int | float) and not isinstance(number, bool):
+            value = self._number(_whole(number)) if math.isfinite(number) else value
         if not isinstance(value, str):
             return mismatch(self.go_name, value, spot)
         try:

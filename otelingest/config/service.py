@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from otelingest.config.settings import ComponentId, Duration, GoType, Headers, Naming, Problem, Secret, Settings
 from otelingest.config.types import Unreadable, check_name, go_quote
+from otelingest.config.views import ViewSettings
 
 SIGNALS = ("traces", "metrics", "logs", "profiles")
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.40.0"
@@ -97,12 +98,20 @@ _LEVELS = {
 }
 
 
+_LOG_LEVELS = ("debug", "info", "warn", "error", "dpanic", "panic", "fatal")
+
+
+def _log_level(number: int) -> str:
+    """A level by zap's number: -1 is debug."""
+    return _LOG_LEVELS[max(-1, min(number, 5)) + 1]
+
+
 class LogsSettings(Settings):
     """The collector's own log."""
 
     naming = Naming("migration.LogsConfigV030", alone=True)
 
-    level: Annotated[str, GoType("zapcore.Level")] = "info"
+    level: Annotated[str, GoType("zapcore.Level", number=_log_level)] = "info"
     """The least level that is logged: debug, info, warn or error."""
     development: bool = False
     """Show the stack of errors."""
@@ -123,7 +132,7 @@ class LogsSettings(Settings):
     disable_zap_resource: bool = False
     """Leave out the resource that every line carries."""
     processors: list[Any] = Field(default_factory=list)
-    """Exporters for the log itself: not supported yet."""
+    """Where the log is sent to besides, by OTLP: not supported yet."""
 
     @field_validator("level")
     @classmethod
@@ -133,7 +142,7 @@ class LogsSettings(Settings):
         return _LEVELS[value.lower()]
 
     def problems(self) -> Iterator[Problem]:
-        if self.processors:
+        if any(map(_leads_somewhere, self.processors)):
             yield "processors", "sending the collector's own log by OTLP is not supported yet; use output_paths"
 
 
@@ -146,8 +155,18 @@ class MetricsLevel(enum.StrEnum):
     DETAILED = "Detailed"
 
 
-_Level = Annotated[str, GoType("configtelemetry.Level", zero="basic")]
+def _level_of(number: int) -> str:
+    """A level by upstream's number: -1 is none."""
+    return list(MetricsLevel)[max(-1, min(number, 2)) + 1].value
+
+
+_Level = Annotated[str, GoType("configtelemetry.Level", zero="basic", number=_level_of)]
 _METRICS_LEVELS = {level.value.lower(): level.value for level in MetricsLevel}
+
+
+def _leads_somewhere(processor: Any) -> bool:
+    """Whether it is one of those that there are; others are told of at the start, as upstream does."""
+    return isinstance(processor, dict) and any(processor.get(kind) is not None for kind in ("batch", "simple"))
 
 
 def _metrics_level(value: str) -> str:
@@ -223,8 +242,6 @@ class OtlpTarget(Settings):
     """How counters are told: `cumulative`; others are not supported yet."""
     default_histogram_aggregation: str | None = None
     """The kind of histograms: `explicit_bucket_histogram`; others are not supported yet."""
-    tls: dict[str, Any] | None = None
-    """The newer form of the certificates' keys."""
 
 
 class PushExporter(Settings):
@@ -277,10 +294,19 @@ class MetricsSettings(Settings):
 
     level: _Level = MetricsLevel.NORMAL.value
     """none, basic, normal or detailed."""
-    readers: list[MetricReader] = Field(default_factory=_default_readers)
-    """The ways out for them. Default: for Prometheus, on localhost:8888."""
-    views: list[Any] = Field(default_factory=list)
-    """Changes to single metrics; only with level detailed. Not supported yet."""
+    readers: list[MetricReader] | None = None
+    """The ways out for them. Unset: for Prometheus, on localhost:8888."""
+    views: list[ViewSettings] | None = None
+    """Changes to single metrics; only with level detailed."""
+
+    @property
+    def all_readers(self) -> list[MetricReader]:
+        return _default_readers() if self.readers is None else self.readers
+
+    @property
+    def boundaries(self) -> tuple[float, ...]:
+        """The bounds of histograms that views ask for."""
+        return tuple(sorted({bound for view in self.views or () for bound in view.boundaries}))
 
     @field_validator("level")
     @classmethod
@@ -288,9 +314,9 @@ class MetricsSettings(Settings):
         return _metrics_level(value)
 
     def problems(self) -> Iterator[Problem]:
-        if self.level != MetricsLevel.NONE and not self.readers:
+        if self.level != MetricsLevel.NONE and not self.all_readers:
             yield "collector telemetry metrics reader should exist when metric level is not none"
-        if self.views and self.level != MetricsLevel.DETAILED:
+        if self.views is not None and self.level != MetricsLevel.DETAILED:
             where = "service::telemetry::metrics"
             yield "views", f"{where}::views can only be set when {where}::level is detailed"
 

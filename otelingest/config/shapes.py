@@ -270,7 +270,7 @@ def shape_of(annotation: Any, metadata: Iterable[Any] = ()) -> Shape:
     if annotation is Duration:
         return Time(marks.get(BareNumber))
     if annotation is str and GoType in marks:
-        return Text(go_name=marks[GoType].name, zero=marks[GoType].zero)
+        return Text(go_name=marks[GoType].name, zero=marks[GoType].zero, number=marks[GoType].number)
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
     return _generic(annotation, MapList in marks) or _class(annotation)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -42,11 +43,12 @@ FilledSection = Annotated[T | None, OptionalSection(null=False)]
 class GoType:
     """Marks a string with what messages call its type, where that is not plain from the field.
 
-    zero: what a key without a value stands for.
+    zero: what a key without a value stands for. number: what a number stands for, where one may be given.
     """
 
     name: str
     zero: str = ""
+    number: Callable[[int], str] | None = None
 
 
 @dataclass(frozen=True)

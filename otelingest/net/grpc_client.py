@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from otelingest import __version__
 from otelingest.net.answers import Unreadable, read_status
@@ -17,6 +17,9 @@ from otelingest.pipeline.component import Host
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context
 from otelingest.pipeline.senders import Needs
+
+if TYPE_CHECKING:
+    from otelingest.net.measured import Calls
 
 _GRACE = 60.0
 """Seconds that calls may go on over a channel that is replaced."""
@@ -31,9 +34,10 @@ class CallFailed(Exception):
 
 
 class GrpcClient:
-    """`start`, `call` any number of times at once, `close`."""
+    """`start`, `call` any number of times at once, `close`. observe: what wants to know of every call."""
 
-    def __init__(self, settings: GrpcClientSettings, log: Any) -> None:
+    def __init__(self, settings: GrpcClientSettings, log: Any, *, observe: Calls | None = None) -> None:
+        self._observe = observe
         self._settings = settings
         self._log = log
         self._authenticator: Authenticator | None = None
@@ -80,6 +84,18 @@ class GrpcClient:
 
         seconds: until the call is given up; told to the server too. context: whose data it is.
         """
+        if self._observe is None:
+            return await self._call(method, request, seconds, context)
+        with self._observe.of(method) as call:
+            try:
+                answer = await self._call(method, request, seconds, context)
+            except CallFailed as error:
+                call.code = error.status.code
+                raise
+            call.code = Code.OK
+            return answer
+
+    async def _call(self, method: str, request: bytes, seconds: float | None, context: Context) -> bytes:
         import grpc
         import grpc.aio
 

@@ -117,6 +117,13 @@ class App(Protocol):
         """The answer that says no with a google.rpc.Code."""
 
 
+class Observer(Protocol):
+    """Who wants to know of requests."""
+
+    def __call__(self, request: Request, received: int, response: Response, seconds: float) -> None:
+        """A request is answered. received: bytes of its body, as it came."""
+
+
 class Service:
     """What a connection knows of its server: the application with everything that stands before it."""
 
@@ -131,6 +138,7 @@ class Service:
     ) -> None:
         self.app = app
         self.log = log
+        self.observer: Observer | None = None
         self.body_limit = settings.body_limit
         self.budget = Budget(limits.BODIES_IN_FLIGHT * self.body_limit)
         self.include_metadata = settings.include_metadata

@@ -123,7 +123,7 @@ class Http1Connection(asyncio.Protocol):
 
     def _take(self, request: Request, body: bytes) -> None:
         """Take a whole request that needs no parser."""
-        pending = Pending(self._service, request)
+        pending = self._server.pending(self._service, request)
         self._since = self._server.loop.time()
         if body:
             pending.feed(body)
@@ -210,7 +210,7 @@ class Http1Connection(asyncio.Protocol):
             return
         version = parser.get_http_version()
         request = Request(parser.get_method(), self._target, self._fields, version, self._peer)
-        pending = Pending(self._service, request, parser.should_keep_alive())
+        pending = self._server.pending(self._service, request, parser.should_keep_alive())
         self._fields = []
         self._head_bytes = self._between = 0
         self._since = self._server.loop.time()
@@ -270,7 +270,7 @@ class Http1Connection(asyncio.Protocol):
         if self._reading is not None:
             self._reading.fail(Failure.CUT_SHORT)
             return
-        pending = Pending(self._service, Request(b"", b"", [], "1.1", self._peer), keep_alive=False)
+        pending = self._server.pending(self._service, Request(b"", b"", [], "1.1", self._peer), keep_alive=False)
         pending.canned = response
         self._push(pending)
 

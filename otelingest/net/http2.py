@@ -173,7 +173,7 @@ class Http2Connection(asyncio.Protocol):
         request = Request(pseudo.get(b":method", b""), pseudo.get(b":path", b"/"), fields, "2", self._peer)
         length = request.headers.get(b"content-length", b"")
         request.length = int(length) if length.isdigit() else None
-        pending = Pending(self._service, request)
+        pending = self._server.pending(self._service, request)
         self._streams[stream] = pending
         task = self._server.loop.create_task(self._serve(stream, pending))
         self._tasks.add(task)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import aiohttp
     from yarl import URL
 
+    from otelingest.net.measured import Requests
+
 ANSWER_LIMIT = 64 * 1024
 """Bytes of an answer that are read; what an OTLP server has to say is a few hundred."""
 
@@ -55,9 +57,15 @@ class Answer(NamedTuple):
 
 
 class HttpClient:
-    """`start`, `post` any number of times at once, `close`. secure: whether any URL is https."""
+    """`start`, `post` any number of times at once, `close`.
 
-    def __init__(self, settings: HttpClientSettings, log: Any, *, secure: bool) -> None:
+    secure: whether any URL is https. observe: what wants to know of every request.
+    """
+
+    def __init__(
+        self, settings: HttpClientSettings, log: Any, *, secure: bool, observe: Requests | None = None
+    ) -> None:
+        self._observe = observe
         self._settings = settings
         self._secure = secure
         self._log = log
@@ -118,8 +126,10 @@ class HttpClient:
             return compress(settings.compression, body, level)
         return await asyncio.to_thread(compress, settings.compression, body, level)
 
-    async def post(self, url: str, body: bytes, content_type: str, context: Context = EMPTY_CONTEXT) -> Answer:
-        """Send an encoded body. context: whose data it is.
+    async def post(
+        self, url: str, body: bytes, content_type: str, context: Context = EMPTY_CONTEXT, *, size: int | None = None
+    ) -> Answer:
+        """Send an encoded body. context: whose data it is. size: bytes of the body before it was encoded.
 
         Raises Refused, with a text like the collector's, when no answer could be had; ConsumeError from nothing else.
         """
@@ -129,7 +139,12 @@ class HttpClient:
         headers = {**self._headers, "Content-Type": content_type}
         await authorize(self._authenticator, headers, context)
         try:
-            return await self._post(url, body, headers)
+            if self._observe is None:
+                return await self._post(url, body, headers)
+            with self._observe.of(url, len(body) if size is None else size) as request:
+                answer = await self._post(url, body, headers)
+                request.status = answer.status
+                return answer
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError, ValueError) as error:

@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 from otelingest.net import limits
 from otelingest.net.auth import ServerAuthenticator
-from otelingest.net.http import App, Service
+from otelingest.net.http import App, Observer, Service
 from otelingest.net.http1 import Http1Connection
 from otelingest.net.http_settings import HttpServerSettings
 from otelingest.net.listen import address_text, listening, remove_unix
+from otelingest.net.pending import ObservedPending, Pending
 from otelingest.net.tls import Reloader
 from otelingest.net.tls_protocol import PROTOCOLS, TlsProtocol
 
@@ -31,6 +32,7 @@ class HttpServer:
     """Serves one application on one endpoint.
 
     pool: where work over large bodies is done; without one it is done on the loop.
+    observer: what wants to know of every request that is answered.
     """
 
     def __init__(
@@ -41,8 +43,11 @@ class HttpServer:
         *,
         authenticator: ServerAuthenticator | None = None,
         pool: Executor | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.service = Service(app, settings, log, authenticator=authenticator, pool=pool)
+        self.service.observer = observer
+        self.pending = Pending if observer is None else ObservedPending
         self.address = ""
         self.closing = False
         self._settings = settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import time
 from typing import TYPE_CHECKING
 
 from otelingest.net.compression import TOO_LARGE
@@ -134,3 +135,19 @@ class Pending:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+class ObservedPending(Pending):
+    """One that somebody wants to know of. Time counts from its head to its answer."""
+
+    __slots__ = ("_begun",)
+
+    def __init__(self, service: Service, request: Request, keep_alive: bool = True) -> None:
+        super().__init__(service, request, keep_alive)
+        self._begun = time.perf_counter()
+
+    async def respond(self, want_body: Callable[[], None] | None = None) -> Response | None:
+        response = await super().respond(want_body)
+        if response is not None and self._service.observer is not None and self.request.method:
+            self._service.observer(self.request, self.received, response, time.perf_counter() - self._begun)
+        return response

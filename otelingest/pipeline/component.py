@@ -86,6 +86,8 @@ class Env:
     batching: of an exporter: what processors leave to its queues, by signal.
     known: of a processor or exporter that stands behind processors that make batches: by signal, the request headers
     that are still known of a sender, of whom nothing else is. A signal that is not here comes as it was sent.
+    detailed: whether the collector's own metrics are of level detailed: only then is anything worth its cost that no
+    other level shows.
     """
 
     id: ComponentId
@@ -94,6 +96,7 @@ class Env:
     durable: bool = False
     batching: Mapping[Signal, Batching] = field(default_factory=dict)
     known: Mapping[Signal, frozenset[str]] = field(default_factory=dict)
+    detailed: bool = False
 
 
 class Component(Generic[S]):

@@ -30,7 +30,12 @@ class Partial:
 
 
 class ConsumeError(Exception):
-    """The next component has not taken responsibility for a payload."""
+    """The next component has not taken responsibility for a payload.
+
+    kind: what kind of failure it was, in one word for the collector's own metrics, where the code does not tell.
+    """
+
+    kind: str | None = None
 
 
 class Refused(ConsumeError):

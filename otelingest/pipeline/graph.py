@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import graphlib
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, Protocol
@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline.component import Batching, Component, Consumer, Env, Ways
 from otelingest.pipeline.errors import ConfigError
-from otelingest.pipeline.links import Meter, Slot, fan_out
-from otelingest.pipeline.metrics import INCOMING_ITEMS, OUTGOING_ITEMS, Sample
+from otelingest.pipeline.links import DepartureMeter, Meter, Slot, TimingMeter, fan_out
+from otelingest.pipeline.metrics import INCOMING_ITEMS, INTERNAL_DURATION, OUTGOING_ITEMS, Sample
 from otelingest.pipeline.payload import Signal
 from otelingest.pipeline.registry import Kind
 
@@ -65,6 +65,8 @@ class Passage:
         for instrument, meter in ((INCOMING_ITEMS, self.incoming), (OUTGOING_ITEMS, self.outgoing)):
             if self.incoming.items and meter not in without:
                 yield Sample(instrument, meter.items, labels)
+        if isinstance(self.incoming, TimingMeter) and self.incoming.items and self.incoming not in without:
+            yield Sample(INTERNAL_DURATION, self.incoming.seconds, labels)
 
 
 class Graph:
@@ -122,15 +124,18 @@ def build(
     make_log: MakeLog,
     running: Graph | None = None,
     stale: Collection[Node] = (),
+    *,
+    detail: Hashable = None,
 ) -> Graph:
     """Make the components that `pipelines` names and tie them together. Starts nothing.
 
     pipelines: by id, which has a `signal` and prints as `signal[/name]`.
     running: a graph of which everything is taken over whose settings and place are still the same, but for `stale`.
+    detail: None, or what is to be measured beyond what costs nothing. Nothing is taken over where that changes.
     Raises ConfigError, with the collector's texts, for a component that does not support a signal, a connector that
     leads nowhere, a cycle, and whatever a component's own constructor finds wrong.
     """
-    return _Builder(pipelines, settings, load, make_log, running or Graph(), stale).build()
+    return _Builder(pipelines, settings, load, make_log, running or Graph(), stale, detail).build()
 
 
 class _Builder:
@@ -148,6 +153,7 @@ class _Builder:
         make_log: MakeLog,
         running: Graph,
         stale: Collection[Node],
+        detail: Hashable,
     ) -> None:
         self._pipelines = pipelines
         self._settings = settings
@@ -155,6 +161,7 @@ class _Builder:
         self._make_log = make_log
         self._running = running
         self._stale = stale
+        self._detail = detail
         self._graph = Graph()
         self._entries: dict[Any, Consumer] = {}
         self._durable: dict[Any, bool] = {}
@@ -192,7 +199,8 @@ class _Builder:
         self, pipeline_id: Any, processor_id: ComponentId, signals: frozenset[Signal], next: Consumer
     ) -> Consumer:
         place = (pipeline_id, processor_id)
-        outgoing: Meter = self._part(("outgoing", *place), (id(next),), lambda: Meter(next))
+        before, behind = (TimingMeter, DepartureMeter) if self._detail is not None else (Meter, Meter)
+        outgoing: Meter = self._part(("outgoing", *place), (id(next), behind), lambda: behind(next))
         durable = self._durable[pipeline_id]
         processors = self._pipelines[pipeline_id].processors
         keys = self._known_behind(processors[: processors.index(processor_id)])
@@ -207,7 +215,7 @@ class _Builder:
             extra={"durable": durable, "known": known},
         )
         processor: Any = node.component
-        incoming: Meter = self._part(("incoming", *place), (id(processor),), lambda: Meter(processor))
+        incoming: Meter = self._part(("incoming", *place), (id(processor), before), lambda: before(processor))
         if processor.counted:
             (signal,) = signals
             self._graph.passages.append(Passage(processor_id, signal, incoming, outgoing))
@@ -332,7 +340,7 @@ class _Builder:
         """A component, made from its settings and from `basis`."""
         node: Node = self._part(
             (kind, component_id, pipeline),
-            (self._settings[kind][component_id], *basis),
+            (self._settings[kind][component_id], self._detail, *basis),
             lambda: self._make(kind, component_id, signals, *next, pipeline=pipeline, extra=extra),
         )
         self._graph.nodes.append(node)
@@ -354,7 +362,9 @@ class _Builder:
         settings, log = self._settings[kind][id], self._make_log(singular, id, only)
 
         def make() -> Component[Any]:
-            made: Component[Any] = component(settings, Env(id, log, signals, **extra), *next)
+            made: Component[Any] = component(
+                settings, Env(id, log, signals, detailed=self._detail is not None, **extra), *next
+            )
             return made
 
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import time
 from collections.abc import Coroutine, Sequence
 from typing import Any, cast
 
 from otelingest.pipeline.component import Consumer
 from otelingest.pipeline.errors import Partial, Refused, Rejected
+from otelingest.pipeline.metrics import DEFAULT_BOUNDS, Histogram
 from otelingest.pipeline.payload import Payload
 
 Result = Partial | Exception | None
@@ -57,6 +60,44 @@ class Meter:
     def consume(self, payload: Payload) -> Taken:
         self.items += payload.items
         return self._next.consume(payload)
+
+
+_elsewhere: contextvars.ContextVar[list[float]] = contextvars.ContextVar("seconds spent behind the processor")
+
+
+class TimingMeter(Meter):
+    """Before a processor: also measures how long it takes by itself, with a `DepartureMeter` behind it."""
+
+    __slots__ = ("seconds",)
+
+    def __init__(self, next: Consumer) -> None:
+        super().__init__(next)
+        self.seconds = Histogram(DEFAULT_BOUNDS)
+
+    async def consume(self, payload: Payload) -> Partial | None:
+        elsewhere = [0.0]
+        token = _elsewhere.set(elsewhere)
+        begun = time.perf_counter()
+        try:
+            return await super().consume(payload)
+        finally:
+            self.seconds.add(max(0.0, time.perf_counter() - begun - elsewhere[0]))
+            _elsewhere.reset(token)
+
+
+class DepartureMeter(Meter):
+    """Behind a processor: tells the meter before it how long what is behind takes."""
+
+    __slots__ = ()
+
+    async def consume(self, payload: Payload) -> Partial | None:
+        elsewhere = _elsewhere.get(None)
+        begun = time.perf_counter()
+        try:
+            return await super().consume(payload)
+        finally:
+            if elsewhere is not None:
+                elsewhere[0] += time.perf_counter() - begun
 
 
 class FanOut:

@@ -9,6 +9,7 @@ from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline.component import Component, Env
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.graph import Graph, Load, MakeLog, Node, build
+from otelingest.pipeline.metrics import Level, count_also
 from otelingest.pipeline.registry import Kind
 
 
@@ -45,10 +46,18 @@ def assemble(configuration: Any, load: Load, make_log: MakeLog, running: System 
     # Who has asked for an extension may hold on to it.
     stale = [node for node in known.graph.nodes if node.uses & changed]
     try:
-        graph = build(configuration.service.pipelines, settings, load, make_log, known.graph, stale)
+        detail = _detail(configuration.service.telemetry.metrics)
+        graph = build(configuration.service.pipelines, settings, load, make_log, known.graph, stale, detail=detail)
     except ConfigError as error:
         raise ConfigError(f"failed to build pipelines: {error}") from error
     return System(extensions, graph)
+
+
+def _detail(metrics: Any) -> tuple[float, ...] | None:
+    """What is to be measured at level detailed: histograms at these bounds too. None at every other level."""
+    detailed = Level[metrics.level.upper()] >= Level.DETAILED
+    count_also(metrics.boundaries if detailed else ())
+    return metrics.boundaries if detailed else None
 
 
 def _extension(id: ComponentId, settings: Settings, load: Load, make_log: MakeLog, known: Node | None) -> Node:

@@ -84,6 +84,7 @@ def _name(text: str) -> str:
 
 
 def _distribution(value: Histogram) -> Distribution:
+    value = value.at(value.shown)
     below = list(accumulate(value.counts))
     buckets = [Bucket(bound, count) for bound, count in zip(value.bounds, below, strict=False)]
     return Distribution(buckets, below[-1], value.sum)

@@ -59,6 +59,8 @@ def setup(settings: TelemetrySettings, resource: Mapping[str, Any]) -> None:
     logs = settings.logs
     if logs.encoding not in ("console", "json"):
         raise ConfigError(f'failed to create logger: no encoder registered for name "{logs.encoding}"')
+    if logs.processors:
+        raise ConfigError("failed to create logger: unsupported log processor type, must be one of simple or batch")
     sink = Sink([_open(path) for path in logs.output_paths], [_open(path) for path in logs.error_output_paths])
     fields = dict(logs.initial_fields)
     if resource and not logs.disable_zap_resource:

@@ -13,6 +13,7 @@ from otelingest.pipeline.metrics import Level, Totals
 from otelingest.telemetry import process
 from otelingest.telemetry.exposition import CONTENT_TYPE, Exposition
 from otelingest.telemetry.push import Push, check_push, encode
+from otelingest.telemetry.views import Views
 
 if TYPE_CHECKING:
     from otelingest.net.http import Request, Response
@@ -26,10 +27,16 @@ def check_metrics(settings: MetricsSettings) -> None:
     """Raises ConfigError for readers that lead nowhere, or to where we cannot send."""
     if Level[settings.level.upper()] == Level.NONE:
         return
-    if settings.views:
-        raise ConfigError(f"{_FAILED}`views` are not supported yet")
-    for reader in settings.readers:
+    _views(settings)
+    for reader in settings.all_readers:
         _check(reader)
+
+
+def _views(settings: MetricsSettings) -> Views:
+    try:
+        return Views(settings.views or ())
+    except ConfigError as error:
+        raise ConfigError(f"{_FAILED}{error}") from None
 
 
 def _check(reader: MetricReader) -> None:
@@ -68,6 +75,7 @@ class Metrics:
         self._resource = resource
         self._log = log
         self._level = Level.NONE
+        self._views = Views(())
         self.servers: dict[tuple[str, int], HttpServer] = {}
         self._expositions: dict[tuple[str, int], Exposition] = {}
         self._pushes: list[tuple[PeriodicReader, Push]] = []
@@ -77,8 +85,8 @@ class Metrics:
         """Serve by these settings from now on. Endpoints that are served already stay open. Raises ConfigError."""
         check_metrics(settings)
         level = Level[settings.level.upper()]
-        readers = [_prometheus(reader) for reader in settings.readers if reader.pull is not None] if level else []
-        periodic = [reader.periodic for reader in settings.readers if reader.periodic is not None] if level else []
+        readers = [_prometheus(reader) for reader in settings.all_readers if reader.pull is not None] if level else []
+        periodic = [reader.periodic for reader in settings.all_readers if reader.periodic is not None] if level else []
         if not readers and not periodic:
             self._log.info("Internal metrics telemetry disabled")
         wanted = [(str(reader.host), int(reader.port or 0)) for reader in readers]
@@ -90,6 +98,7 @@ class Metrics:
                 await self._open(address)  # the second of two equal ones finds the port taken, and says so
             self._expositions[address] = Exposition(reader, self._resource)
         self._level = level
+        self._views = _views(settings)
         await self._push(periodic)
 
     async def _push(self, readers: list[PeriodicReader]) -> None:
@@ -112,7 +121,7 @@ class Metrics:
     def _collect(self) -> Totals:
         totals = self._totals()
         totals.add(process.samples())
-        return totals
+        return self._views.apply(totals)
 
     def _encode(self) -> bytes:
         return encode(self._collect(), self._level, self._resource, self._since)

@@ -152,7 +152,7 @@ def _endpoint(target: OtlpTarget) -> str:
 def _client_keys(target: OtlpTarget) -> dict[str, Any]:
     """A target in the words of our clients."""
     tls = {"ca_file": target.certificate, "cert_file": target.client_certificate, "key_file": target.client_key}
-    tls = {key: value for key, value in tls.items() if value} | (target.tls or {})
+    tls = {key: value for key, value in tls.items() if value}
     keys: dict[str, Any] = {"compression": target.compression or "none", "headers": _headers(target)}
     if tls:
         keys["tls"] = tls
@@ -200,6 +200,7 @@ def _add_point(
     metric: Any, instrument: Instrument, value: Any, since: int, now: int, labels: Mapping[str, str]
 ) -> None:
     if isinstance(value, Histogram):
+        value = value.at(value.shown)
         metric.histogram.aggregation_temporality = _CUMULATIVE
         point = metric.histogram.data_points.add(explicit_bounds=value.bounds, bucket_counts=value.counts)
         point.count, point.sum = sum(value.counts), value.sum

@@ -266,6 +266,31 @@ def test_service_telemetry(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("metrics", "logs", "levels"),
+    [
+        ("-1", "-1", ("None", "debug")),
+        ("0", "0", ("Basic", "info")),
+        ("1.5", "1.5", ("Normal", "warn")),
+        ("7", "7", ("Detailed", "fatal")),
+    ],
+)
+def test_levels_may_be_numbers(metrics: str, logs: str, levels: tuple[str, str], tmp_path: Path) -> None:
+    text = (
+        GOOD + f"  telemetry: {{metrics: {{level: {metrics}}}, traces: {{level: {metrics}}}, logs: {{level: {logs}}}}}"
+    )
+    telemetry = loaded(text, tmp_path).service.telemetry
+    assert (telemetry.metrics.level, telemetry.logs.level) == levels
+
+
+def test_readers_without_a_value_are_the_usual_ones_and_no_views_are_none(tmp_path: Path) -> None:
+    metrics = loaded(GOOD + "  telemetry: {metrics: {readers: , views: }}", tmp_path).service.telemetry.metrics
+    (reader,) = metrics.all_readers
+    assert reader.pull is not None
+    assert reader.pull.exporter.prometheus is not None
+    assert reader.pull.exporter.prometheus.port == 8888
+
+
+@pytest.mark.parametrize(
     ("telemetry", "message"),
     [
         ("logs: {level: verbose}", "'level' unrecognized level: \"verbose\""),
@@ -273,6 +298,14 @@ def test_service_telemetry(tmp_path: Path) -> None:
         ("metrics: {address: x}", "'migration.MetricsConfigV030' has invalid keys: address"),
         ("resource: {service: {name: x}}", 'legacy resource attribute "service" must be string or null'),
         ("metrics: {readers: []}", "collector telemetry metrics reader should exist when metric level is not none"),
+        ("metrics: {views: []}", "views can only be set when service::telemetry::metrics::level is detailed"),
+        ("metrics: {level: detailed, views: [{selector: {name: a}}]}", "'views[0].selector' has invalid keys: name"),
+        ('metrics: {level: "1"}', "'level' unknown metrics level \"1\""),
+        ("metrics: {level: true}", "expected type 'configtelemetry.Level', got unconvertible type 'bool'"),
+        (
+            "metrics: {readers: [{periodic: {exporter: {otlp: {tls: {}}}}}]}",
+            "'readers[0].periodic.exporter.otlp' has invalid keys: tls",
+        ),
         ("metrics: {views: [{}]}", "views can only be set when service::telemetry::metrics::level is detailed"),
         ("logs: {processors: [{batch: {}}]}", "is not supported yet; use output_paths"),
     ],

@@ -12,6 +12,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from otelingest.config.service import TelemetrySettings
 from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline import collector as collector_module
 from otelingest.pipeline.collector import Collector
@@ -86,7 +87,9 @@ def collector(timeout: float = 5.0, **scripts: dict[str, Any]) -> Collector:
         processors={},
         connectors={},
         service=SimpleNamespace(
-            extensions=ids("aside"), pipelines={PipelineName("traces"): Pipeline(ids("in"), [], ids("out"))}
+            telemetry=TelemetrySettings(),
+            extensions=ids("aside"),
+            pipelines={PipelineName("traces"): Pipeline(ids("in"), [], ids("out"))},
         ),
     )
     HAPPENED.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import pytest
@@ -10,8 +12,9 @@ import structlog
 from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline.component import Connector, Env, Exporter, Processor, Receiver, Ways
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
-from otelingest.pipeline.graph import build
+from otelingest.pipeline.graph import Graph, build
 from otelingest.pipeline.links import FanOut
+from otelingest.pipeline.metrics import INTERNAL_DURATION, Histogram
 from otelingest.pipeline.payload import Payload, Signal
 
 
@@ -58,6 +61,17 @@ class Sink(Exporter[Nothing]):
         self.got.extend(payload.chunks)
 
 
+class Slow(Processor[Nothing]):
+    """Takes its time, before and behind what it hands on."""
+
+    Settings = Nothing
+
+    async def consume(self, payload: Payload) -> None:
+        await asyncio.sleep(0.02)
+        await self.next.consume(payload)
+        await asyncio.sleep(0.02)
+
+
 class TracesOnly(Sink):
     signals = frozenset({Signal.TRACES})
 
@@ -91,6 +105,7 @@ CLASSES = {
     "source": Source,
     "tag": Tag,
     "sink": Sink,
+    "slow": Slow,
     "traces_only": TracesOnly,
     "forward": Forward,
     "picky": Picky,
@@ -100,6 +115,16 @@ CLASSES = {
 
 def built(pipelines: dict[str, tuple[str, str, str]], *, connectors: str = "") -> dict[str, Any]:
     """The components by `kind id`, in their order of start."""
+    return {f"{node.kind} {node.id}": node.component for node in graph(pipelines, connectors=connectors).nodes}
+
+
+def graph(
+    pipelines: dict[str, tuple[str, str, str]],
+    *,
+    connectors: str = "",
+    running: Graph | None = None,
+    detail: Hashable = None,
+) -> Graph:
     ids = {kind: {} for kind in ("receivers", "processors", "exporters", "connectors", "extensions")}
     ids["connectors"] = {ComponentId.parse(id): Nothing() for id in connectors.split()}
     table = {}
@@ -108,8 +133,9 @@ def built(pipelines: dict[str, tuple[str, str, str]], *, connectors: str = "") -
         for kind, part in zip(("receivers", "processors", "exporters"), lists, strict=True):
             ids[kind].update({id: Nothing() for id in part if id not in ids["connectors"]})
         table[PipelineName(*name.split("/"))] = Pipeline(*lists)
-    nodes = build(table, ids, lambda kind, type: CLASSES.get(type), lambda *a: structlog.get_logger())
-    return {f"{node.kind} {node.id}": node.component for node in nodes.nodes}
+    return build(
+        table, ids, lambda kind, type: CLASSES.get(type), lambda *a: structlog.get_logger(), running, detail=detail
+    )
 
 
 def traces(text: bytes = b"") -> Payload:
@@ -261,3 +287,32 @@ async def test_a_connector_that_picks_reaches_each_of_its_pipelines_alone() -> N
     assert list(parts["connector picks"].next.pipelines) == ["traces/a", "traces/b"]
     await parts["connector picks"].consume(traces())
     assert parts["exporter sink"].got == [b"tag/b"]
+
+
+async def test_where_detail_is_wanted_each_processor_tells_how_long_it_takes_by_itself() -> None:
+    made = graph({"traces": ("source", "tag slow slow/2", "sink")}, detail=())
+    made.connect()
+    parts = {str(node.id): node.component for node in made.nodes}
+    assert parts["sink"].env.detailed
+    await asyncio.gather(*(parts["source"].next[Signal.TRACES].consume(traces()) for _ in range(3)))
+    found = {
+        sample.labels["processor"]: sample.value
+        for passage in made.passages
+        for sample in passage.samples()
+        if sample.instrument is INTERNAL_DURATION
+    }
+    assert all(isinstance(value, Histogram) and sum(value.counts) == 3 for value in found.values())
+    seconds = {name: value.sum / 3 for name, value in found.items()}
+    assert seconds["tag"] < 0.02
+    assert 0.04 <= seconds["slow"] < 0.075
+    assert 0.04 <= seconds["slow/2"] < 0.075
+
+
+def test_nothing_of_a_graph_is_taken_over_when_other_detail_is_wanted() -> None:
+    pipelines = {"traces": ("source", "tag", "sink")}
+    plain = graph(pipelines)
+    assert [node.component.env.detailed for node in plain.nodes] == [False] * 3
+    assert graph(pipelines, running=plain).nodes == plain.nodes
+    detailed = graph(pipelines, running=plain, detail=())
+    assert not set(detailed.nodes) & set(plain.nodes)
+    assert not set(graph(pipelines, running=detailed, detail=(1.5,)).nodes) & set(detailed.nodes)

@@ -13,6 +13,7 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
+from otelingest.config.service import TelemetrySettings
 from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline.collector import Collector
 from otelingest.pipeline.component import Env, Exporter, Extension, Host, Processor, Receiver
@@ -156,7 +157,7 @@ def configuration(pipelines: dict[str, str], **scripts: dict[str, Any]) -> Any:
             for kind in ("receivers", "processors", "exporters")
         }
         table[PipelineName(*name.split("/"))] = Pipeline(of["receivers"], of["processors"], of["exporters"])
-    service = SimpleNamespace(extensions=list(sections["extensions"]), pipelines=table)
+    service = SimpleNamespace(extensions=list(sections["extensions"]), pipelines=table, telemetry=TelemetrySettings())
     return SimpleNamespace(**sections, service=service)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from otelingest.config.settings import Naming, Problem
 from otelingest.exporters.sending import Batch, SendingExporter, SendingSettings
@@ -14,8 +14,12 @@ from otelingest.net.grpc_client_settings import Compression, GrpcClientSettings
 from otelingest.net.status import GO_NAME, Code, Status
 from otelingest.pipeline.component import Env, Host
 from otelingest.pipeline.errors import Partial, Refused, Rejected
+from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Signal
 from otelingest.pipeline.senders import Needs
+
+if TYPE_CHECKING:
+    from otelingest.net.measured import Calls
 
 METHODS: Mapping[Signal, str] = {
     Signal.TRACES: "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
@@ -59,7 +63,17 @@ class OtlpGrpcExporter(SendingExporter[OtlpGrpcExporterSettings]):
 
     def __init__(self, settings: OtlpGrpcExporterSettings, env: Env) -> None:
         super().__init__(settings, env)
-        self._client = GrpcClient(settings, env.log)
+        self._measured: Calls | None = None
+        if env.detailed:
+            from otelingest.net.measured import Calls
+
+            self._measured = Calls("client")
+        self._client = GrpcClient(settings, env.log, observe=self._measured)
+
+    def metrics(self) -> Iterator[Sample]:
+        yield from super().metrics()
+        if self._measured is not None:
+            yield from self._measured.samples()
 
     def destination(self, signal: Signal) -> Mapping[str, str]:
         server, _, port = self.settings.address.rpartition(":")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from otelingest.exporters.otlp_http.settings import OtlpHttpExporterSettings
@@ -21,8 +22,12 @@ from otelingest.net.limits import BIG_BODY
 from otelingest.net.status import GO_NAME, Code, Status
 from otelingest.pipeline.component import Env, Host
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
+from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Payload, Signal
 from otelingest.pipeline.senders import Needs
+
+if TYPE_CHECKING:
+    from otelingest.net.measured import Requests
 
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
@@ -57,8 +62,18 @@ class OtlpHttpExporter(SendingExporter[OtlpHttpExporterSettings]):
                 raise ConfigError(f"either endpoint or {signal}_endpoint must be specified")
             self._urls[signal] = url
         secure = any(url.startswith("https:") for url in self._urls.values())
-        self._client = HttpClient(settings, env.log, secure=secure)
+        self._measured: Requests | None = None
+        if env.detailed:
+            from otelingest.net.measured import Requests
+
+            self._measured = Requests()
+        self._client = HttpClient(settings, env.log, secure=secure, observe=self._measured)
         self._content_type = PROTOBUF if settings.encoding == "proto" else JSON
+
+    def metrics(self) -> Iterator[Sample]:
+        yield from super().metrics()
+        if self._measured is not None:
+            yield from self._measured.samples()
 
     def destination(self, signal: Signal) -> Mapping[str, str]:
         url = urlsplit(self._urls[signal])
@@ -85,7 +100,8 @@ class OtlpHttpExporter(SendingExporter[OtlpHttpExporterSettings]):
     async def push(self, batch: Batch) -> Partial | None:
         signal = batch.payload.signal
         url = self._urls[signal]
-        answer = await self._client.post(url, batch.prepared, self._content_type, batch.payload.context)
+        payload = batch.payload
+        answer = await self._client.post(url, batch.prepared, self._content_type, payload.context, size=payload.size)
         if not 200 <= answer.status < 300:
             raise refusal(url, answer)
         return self._partial(signal, url, answer)
@@ -126,7 +142,9 @@ def refusal(url: str, answer: Answer) -> Refused | Rejected:
         return Rejected(f"Permanent error: rpc error: code = {GO_NAME[code]} desc = {text}", code=code)
     wait = retry_after(answer.headers.get("Retry-After")) if answer.status in (429, 503) else None
     # No code: whoever waits hears UNAVAILABLE, as many clients take a 429 for a refusal for ever.
-    return Refused(text, retry_after=wait)
+    refused = Refused(text, retry_after=wait)
+    refused.kind = GO_NAME[code]
+    return refused
 
 
 def _status(answer: Answer) -> Status | None:

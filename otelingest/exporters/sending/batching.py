@@ -93,6 +93,11 @@ class Batcher:
         self._ready: deque[Batch] = deque()
         self._closed = False
 
+    @property
+    def joins(self) -> bool:
+        """Whether batches are made at all; else each entry goes alone."""
+        return self._settings is not None
+
     async def next(self) -> Batch | None:
         """The next batch; None when the queue is closed and nothing is left of it."""
         if self._settings is None:

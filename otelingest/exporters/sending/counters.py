@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from otelingest.net.status import GO_NAME
+from otelingest.pipeline.errors import ConsumeError, Rejected
 from otelingest.pipeline.metrics import (
+    BATCH_SEND_SIZE,
+    BATCH_SEND_SIZE_BYTES,
     BYTES_BOUNDS,
     ENQUEUE_SIZE,
     ENQUEUE_SIZE_BYTES,
@@ -30,6 +36,8 @@ class Counters:
     """What became of one signal's items, since the start.
 
     in_flight: batches under way. tried: whether any has been delivered or given up.
+    failures: of `send_failed`, how many for which kind of error, and whether it was for ever.
+    sizes: of what the queue is handed. batch_sizes: of the batches that it has made.
     """
 
     sent: int = 0
@@ -39,6 +47,9 @@ class Counters:
     tried: bool = False
     sizes: Histogram = field(default_factory=lambda: Histogram(SIZE_BOUNDS))
     sizes_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES_BOUNDS))
+    batch_sizes: Histogram = field(default_factory=lambda: Histogram(SIZE_BOUNDS))
+    batch_sizes_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES_BOUNDS))
+    failures: Counter[tuple[str, bool]] = field(default_factory=Counter)
 
     @contextlib.contextmanager
     def attempt(self, items: int) -> Iterator[None]:
@@ -46,8 +57,8 @@ class Counters:
         self.in_flight += 1
         try:
             yield
-        except BaseException:
-            self.send_failed += items
+        except BaseException as error:
+            self.failed(items, error)
             raise
         finally:
             self.in_flight -= 1
@@ -59,10 +70,24 @@ class Counters:
         self.sizes.add(payload.items)
         self.sizes_bytes.add(payload.size)
 
-    def samples(self, signal: Signal, queue: Queue | None, destination: Mapping[str, str]) -> Iterator[Sample]:
+    def batched(self, payload: Payload) -> None:
+        """The queue has made a batch."""
+        self.batch_sizes.add(payload.items)
+        self.batch_sizes_bytes.add(payload.size)
+
+    def failed(self, items: int, error: BaseException | str) -> None:
+        """Items are given up. error: why, or what kind of failure that is."""
+        self.send_failed += items
+        kind = error if isinstance(error, str) else kind_of(error)
+        self.failures[kind, isinstance(error, Rejected)] += items
+
+    def samples(
+        self, signal: Signal, queue: Queue | None, destination: Mapping[str, str], *, detailed: bool = False
+    ) -> Iterator[Sample]:
         """The series of one signal. As upstream, most of them begin with the first request.
 
         queue: None where there is none. destination: labels of the series that tell what has arrived.
+        detailed: tell failures apart.
         """
         data_type = {"data_type": str(signal)}
         if queue is not None:
@@ -72,10 +97,30 @@ class Counters:
             yield Sample(IN_FLIGHT_REQUESTS, self.in_flight, data_type)
         if self.tried:
             yield Sample(items("exporter", "sent", signal), self.sent, destination)
-        if self.send_failed:
+        if self.send_failed and not detailed:
             yield Sample(items("exporter", "send_failed", signal), self.send_failed, destination)
+        elif self.send_failed:
+            for (kind, permanent), count in self.failures.items():
+                why = {"error_type": kind, "error_permanent": str(permanent).lower()}
+                yield Sample(items("exporter", "send_failed", signal), count, {**destination, **why})
         if self.enqueue_failed:
             yield Sample(items("exporter", "enqueue_failed", signal), self.enqueue_failed)
         if any(self.sizes.counts):
             yield Sample(ENQUEUE_SIZE, self.sizes)
             yield Sample(ENQUEUE_SIZE_BYTES, self.sizes_bytes)
+        if any(self.batch_sizes.counts):
+            yield Sample(BATCH_SEND_SIZE, self.batch_sizes, destination)
+            yield Sample(BATCH_SEND_SIZE_BYTES, self.batch_sizes_bytes, destination)
+
+
+OTHER, SHUTDOWN, TIMED_OUT = "_OTHER", "Shutdown", "Deadline_Exceeded"
+"""Kinds of failures that are no code of a far end."""
+
+
+def kind_of(error: BaseException) -> str:
+    """An error in one word, as the collector's label `error_type` has it: the name of its code, where it has one."""
+    if isinstance(error, asyncio.CancelledError):
+        return "Canceled"
+    if isinstance(error, ConsumeError):
+        return error.kind or GO_NAME.get(getattr(error, "code", None) or -1, OTHER)
+    return OTHER

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeVar
 from otelingest.config.settings import ComponentId
 from otelingest.exporters.sending.backlog import Backlog
 from otelingest.exporters.sending.batching import Batch, Batcher
-from otelingest.exporters.sending.counters import Counters
+from otelingest.exporters.sending.counters import OTHER, SHUTDOWN, TIMED_OUT, Counters
 from otelingest.exporters.sending.intake import Intake
 from otelingest.exporters.sending.queue import MemoryQueue, Queue
 from otelingest.exporters.sending.retry import Backoff
@@ -84,7 +84,8 @@ class SendingExporter(Exporter[S]):
 
     def metrics(self) -> Iterator[Sample]:
         for signal in self.env.signals:
-            yield from self.counters[signal].samples(signal, self.queues.get(signal), self.destination(signal))
+            queue, to = self.queues.get(signal), self.destination(signal)
+            yield from self.counters[signal].samples(signal, queue, to, detailed=self.env.detailed)
         for backlog in self._backlogs:
             yield from backlog.samples()
 
@@ -199,7 +200,8 @@ class SendingExporter(Exporter[S]):
                 self.log.info("Shut down before the queue was empty. The rest stays on disk.", **left)
         elif left:
             for signal, lane in self._lanes.items():
-                self.counters[signal].send_failed += lane.queue.items
+                if lane.queue.items:
+                    self.counters[signal].failed(lane.queue.items, SHUTDOWN)
             self.log.error("Shut down before the queue was empty. Dropping data.", **left)
 
     def _time_left(self) -> float | None:
@@ -238,6 +240,8 @@ class SendingExporter(Exporter[S]):
         if batch is None:
             return False
         lane.queue.track(batch)
+        if self.env.detailed and lane.batcher.joins:
+            self.counters[batch.payload.signal].batched(batch.payload)
         error: ConsumeError | None = None
         try:
             await self._send(batch)
@@ -262,7 +266,7 @@ class SendingExporter(Exporter[S]):
             if isinstance(error, Divisible) and batch.payload.items > 1 and batch.halvings.left > 0:
                 await self._divide(batch)
                 return None
-            counters.send_failed += batch.payload.items
+            counters.failed(batch.payload.items, error)
             hint = "" if self.settings.retry_on_failure.enabled or isinstance(error, Rejected) else _TRY_RETRY
             hint += "" if self.settings.sending_queue is not None else _TRY_QUEUE
             dropped = batch.payload.items
@@ -274,7 +278,8 @@ class SendingExporter(Exporter[S]):
             counters.tried = True
         lost = batch.lost if partial is None else min(batch.lost + partial.rejected, batch.payload.items)
         counters.sent += batch.payload.items - lost
-        counters.send_failed += lost
+        if lost:
+            counters.failed(lost, OTHER)
         return partial
 
     async def bury(self, payload: Payload, error: Exception) -> bool:
@@ -340,7 +345,9 @@ class SendingExporter(Exporter[S]):
             if last and self._storage is not None:
                 raise _LeftInQueue(str(error))
             if last:
-                raise _refused("interrupted due to shutdown: ", error)
+                ended = _refused("interrupted due to shutdown: ", error)
+                ended.kind = SHUTDOWN
+                raise ended
             tell = self.log.info
             if self._stopping.is_set():
                 wait, tell = _STOPPING_INTERVAL, self.log.debug  # twice a second, from every consumer
@@ -366,7 +373,9 @@ class SendingExporter(Exporter[S]):
                 raise
             raise type(error)(f"not retryable error: {error}", code=error.code) from error
         except TimeoutError as error:
-            return Refused(str(error) or self.timed_out)
+            late = Refused(str(error) or self.timed_out)
+            late.kind = TIMED_OUT
+            return late
         except Exception as error:
             return error if str(error) else Refused(repr(error))
 
@@ -395,9 +404,11 @@ class SendingExporter(Exporter[S]):
 def _refused(prefix: str, error: Exception) -> Refused:
     """An attempt's error as the answer to whoever waits, with the wait and the code that the far end has given."""
     text = f"{prefix}{error}"
-    if isinstance(error, Refused):
-        return Refused(text, retry_after=error.retry_after, code=error.code)
-    return Refused(text)
+    if not isinstance(error, Refused):
+        return Refused(text)
+    made = Refused(text, retry_after=error.retry_after, code=error.code)
+    made.kind = error.kind
+    return made
 
 
 def format_seconds(seconds: float) -> str:

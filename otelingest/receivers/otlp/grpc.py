@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
 import grpc
@@ -27,6 +27,9 @@ from otelingest.net.tls import stamp
 from otelingest.pipeline.errors import ConfigError, Refused
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context, Signal
 from otelingest.receivers.otlp.ingest import Ingest
+
+if TYPE_CHECKING:
+    from otelingest.net.measured import Calls
 
 SERVICES: Mapping[str, Signal] = {
     "opentelemetry.proto.collector.trace.v1.TraceService": Signal.TRACES,
@@ -45,6 +48,7 @@ class OtlpGrpc:
     """The receiver's gRPC server.
 
     http_endpoint: where OTLP/HTTP is served, "" when it is not: for those who send HTTP paths to the gRPC port.
+    observe: what wants to know of every call of Export.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class OtlpGrpc:
         *,
         authenticator: ServerAuthenticator | None = None,
         http_endpoint: str = "",
+        observe: Calls | None = None,
     ) -> None:
         self.address = ""
         self._settings = settings
@@ -62,6 +67,7 @@ class OtlpGrpc:
         self._log = log
         self._authenticator = authenticator
         self.http_endpoint = http_endpoint
+        self._observe = observe
         self._budget = Budget(BODIES_IN_FLIGHT * settings.message_limit)
         self._server: Any = None
         self._serving = asyncio.Event()
@@ -112,7 +118,10 @@ class OtlpGrpc:
         signal = SERVICES.get(service)
         if signal is not None and self._ingest.takes(signal):
             if method == "Export":
-                return grpc.stream_unary_rpc_method_handler(self._export(signal))
+                export = self._export(signal)
+                if self._observe is not None:
+                    export = _observed(export, self._observe, path)
+                return grpc.stream_unary_rpc_method_handler(export)
             return _refusing(f"unknown method {method} for service {service}")
         if service == _HEALTH and method == "Check":
             return grpc.stream_unary_rpc_method_handler(self._check)
@@ -246,6 +255,31 @@ _OPTIONS = (
     ("grpc.absolute_max_metadata_size", HEADER_BYTES),
     ("grpc.max_send_message_length", -1),
 )
+
+
+def _code_of(call: Any) -> int:
+    """What a call was aborted with."""
+    code = call.code()
+    if isinstance(code, grpc.StatusCode):
+        code = code.value[0]
+    return code if code in _CODES and code else Code.UNKNOWN
+
+
+def _observed(handler: Handler, observe: Calls, path: str) -> Handler:
+    async def call_it(messages: Any, call: Any) -> bytes:
+        with observe.of(path) as ended:
+            try:
+                answer = await handler(messages, call)
+            except asyncio.CancelledError:
+                ended.code = Code.CANCELLED
+                raise
+            except BaseException:
+                ended.code = _code_of(call)
+                raise
+            ended.code = Code.OK
+            return answer
+
+    return call_it
 
 
 def _refusing(message: str) -> Any:

@@ -43,6 +43,7 @@ class OtlpHttp:
         self, ingest: Ingest, paths: Mapping[Signal, bytes], *, include_metadata: bool, grpc_endpoint: str = ""
     ) -> None:
         self._ingest = ingest
+        self._paths = {signal: path.decode("latin-1") for signal, path in paths.items()}
         self._routes = {path: signal for signal, path in paths.items()}
         self._below = {path: signal for path, signal in self._routes.items() if path.endswith(b"/")}
         self._include_metadata = include_metadata
@@ -67,6 +68,11 @@ class OtlpHttp:
             return _WRONG_TYPE
         request.route = (signal, encoding)
         return None
+
+    def path_of(self, request: Request) -> str:
+        """The path of the signal that a request is for, "" where it is for none."""
+        signal = self._routes.get(request.target) or self._find(request.target)
+        return self._paths[signal] if signal is not None and self._ingest.takes(signal) else ""
 
     async def answer(self, request: Request, body: bytes) -> Response:
         """Take a request in."""

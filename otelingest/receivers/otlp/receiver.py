@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from otelingest.receivers.otlp.settings import GrpcSettings, HttpSettings, OtlpR
 
 if TYPE_CHECKING:
     from otelingest.net.http_server import HttpServer
+    from otelingest.net.measured import Calls, Served
     from otelingest.receivers.otlp.grpc import OtlpGrpc
     from otelingest.receivers.otlp.ingest import Ingest
 
@@ -32,13 +33,18 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
         self.counters = Counters()
         self.http_endpoint = ""
         self.grpc_endpoint = ""
+        self._served: Served | None = None
+        self._called: Calls | None = None
         self._http: HttpServer | None = None
         self._grpc: OtlpGrpc | None = None
         self._pool: ThreadPoolExecutor | None = None
         self._host: Host | None = None
 
-    def metrics(self) -> Iterable[Sample]:
-        return self.counters.samples()
+    def metrics(self) -> Iterator[Sample]:
+        yield from self.counters.samples()
+        for measured in (self._served, self._called):
+            if measured is not None:
+                yield from measured.samples()
 
     async def start(self, host: Host) -> None:
         """Listen. What cannot be bound or read raises ConfigError, and leaves nothing behind."""
@@ -77,7 +83,18 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
 
         http = self.settings.protocols.http
         http_endpoint = http.endpoint if http is not None else ""
-        self._grpc = OtlpGrpc(settings, ingest, self.log, authenticator=authenticator, http_endpoint=http_endpoint)
+        if self.env.detailed:
+            from otelingest.net.measured import Calls
+
+            self._called = Calls("server")
+        self._grpc = OtlpGrpc(
+            settings,
+            ingest,
+            self.log,
+            authenticator=authenticator,
+            http_endpoint=http_endpoint,
+            observe=self._called,
+        )
         await self._grpc.start()
         self.grpc_endpoint = self._grpc.address
         self._warn("grpc", settings)
@@ -92,7 +109,13 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
         app = OtlpHttp(
             ingest, settings.paths(), include_metadata=settings.include_metadata, grpc_endpoint=self.grpc_endpoint
         )
-        self._http = HttpServer(settings, app, self.log, authenticator=authenticator, pool=self._pool)
+        if self.env.detailed:
+            from otelingest.net.measured import Served
+
+            self._served = Served(secure=settings.tls is not None, route=app.path_of)
+        self._http = HttpServer(
+            settings, app, self.log, authenticator=authenticator, pool=self._pool, observer=self._served
+        )
         app.on_grpc = self._say_grpc
         self._http.bind()
         await self._http.start()
