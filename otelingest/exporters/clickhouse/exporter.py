@@ -29,18 +29,17 @@ from otelingest.exporters.clickhouse.pace import Pace
 from otelingest.exporters.clickhouse.settings import ClickHouseSettings
 from otelingest.exporters.sending import Batch, Divisible, SendingExporter
 from otelingest.exporters.sending.exporter import format_seconds
+from otelingest.exporters.sending.intake import LONGEST_WAIT, Intake
 from otelingest.net.tls import ClientTlsSettings
 from otelingest.pipeline.component import Env, Host
-from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
-from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.errors import ConfigError, Refused, Rejected
+from otelingest.pipeline.payload import Signal
 
 _START_WAIT = 2.0
 """Seconds that the start waits for ClickHouse to say whether the password is right."""
 _FIRST_WAIT, _LONGEST_WAIT = 0.5, 5.0
 """Seconds between attempts to find ClickHouse at the start."""
 _ALARM_INTERVAL = 60.0
-_LONGEST_HOLD = 1.0
-"""Seconds that a sender is made to wait, at most, while batches wait to be turned into blocks."""
 _NO_CODE = -1
 _LOOK_SECONDS = 10.0
 """Time to look for rows, at least: who is slow to store is slow to answer, and looking again and again helps nobody."""
@@ -191,10 +190,9 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
 
     # Delivering.
 
-    async def consume(self, payload: Payload) -> Partial | None:
-        if not (self.exclusive or self._stopping.is_set()):
-            await self._encoders.catch_up(_LONGEST_HOLD)
-        return await super().consume(payload)
+    async def hold(self, intake: Intake, items: int) -> None:
+        await self._encoders.catch_up(LONGEST_WAIT)
+        await super().hold(intake, items)
 
     async def prepare(self, batch: Batch) -> None:
         """Turn the batch into blocks, once, and again when the tables have changed."""

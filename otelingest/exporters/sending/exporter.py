@@ -215,8 +215,8 @@ class SendingExporter(Exporter[S]):
         lane = self._lanes[payload.signal]
         self.counters[payload.signal].offered(payload)
         result = asyncio.get_running_loop().create_future() if settings.wait_for_result else None
-        if self._storage is None and self._time_left() is None and lane.intake.is_ahead(payload.items):
-            await lane.intake.wait(payload.items)
+        if self._storage is None and self._time_left() is None:
+            await self.hold(lane.intake, payload.items)
         try:
             await lane.queue.put(payload, result=result)
         except ConsumeError as error:
@@ -226,6 +226,11 @@ class SendingExporter(Exporter[S]):
         if result is not None:
             await result
         return None
+
+    async def hold(self, intake: Intake, items: int) -> None:
+        """Let a sender whose data would wait in memory go no faster than it is delivered."""
+        if intake.is_ahead(items):
+            await intake.wait(items)
 
     async def _work(self, lane: _Lane) -> None:
         while await self._deliver_next(lane):

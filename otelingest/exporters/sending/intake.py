@@ -18,8 +18,8 @@ _ALWAYS = 20_000
 """Items that may wait whatever the rate."""
 _WINDOW = 10.0
 """Seconds over which the rate is measured."""
-_LONGEST_WAIT = 1.0
-"""Seconds that a payload is made to wait, at most."""
+LONGEST_WAIT = 1.0
+"""Seconds that a payload is made to wait at a time, at most."""
 
 
 class Intake:
@@ -65,7 +65,7 @@ class Intake:
     async def wait(self, items: int) -> None:
         """Wait until no more waits than should, or for long enough."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_LONGEST_WAIT):
+            async with asyncio.timeout(LONGEST_WAIT):
                 while self.is_ahead(items):
                     self._progress.clear()
                     await self._progress.wait()

@@ -87,7 +87,7 @@ async def test_waiting_ends_when_enough_is_delivered(clock):
 
 
 async def test_waiting_ends_after_a_while(monkeypatch, clock):
-    monkeypatch.setattr(module, "_LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(module, "LONGEST_WAIT", 0.05)
     backlog = begun(clock)
     backlog.items = 100_000
     await asyncio.wait_for(backlog.intake.wait(1000), 2)
