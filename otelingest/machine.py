@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _UNLIMITED = 1 << 60
@@ -42,14 +43,23 @@ def share_one_heap() -> None:
         mallopt(_M_ARENA_MAX, 1)
 
 
+def trimmer() -> Callable[[int], int] | None:
+    """glibc's `malloc_trim`: called with 0, it gives freed memory back to the kernel. None where there is no glibc."""
+    import ctypes
+
+    try:
+        trim: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):
+        return None
+    return trim
+
+
 async def give_back_memory() -> None:
     """In the first pause after some work, give the kernel what the C library keeps of freed memory, where it is glibc.
 
     What waited while ClickHouse was slow, for example. Runs until it is cancelled.
     """
-    import ctypes
-
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = trimmer()
     if trim is None:
         return
     given_back_at = -_WORTH_CPU

@@ -13,6 +13,8 @@ import gc
 import sys
 from collections.abc import Callable
 
+from otelingest.machine import trimmer
+
 _BLOCK_BYTES = 96
 """The size of an average small object of Python's (measured: 59 for nested containers), rounded up to be safe."""
 _PROBE_BYTES = 1 << 20
@@ -36,7 +38,7 @@ class ProcessMemory:
         import psutil  # takes long to load: only who limits pays
 
         self._process = psutil.Process()
-        self._trim, heap = _libc()
+        self._trim, heap = trimmer(), _heap()
         self._heap = heap if heap is not None and _serves_python(heap) else None
         resident, shared = self._resident_and_shared()
         self._base = resident - shared - (self._heap() if self._heap else 0) - _python_bytes()
@@ -74,21 +76,19 @@ def _python_bytes() -> int:
     return sys.getallocatedblocks() * _BLOCK_BYTES
 
 
-def _libc() -> tuple[Callable[[int], int] | None, Callable[[], int] | None]:
-    """glibc's `malloc_trim`, and what tells how many bytes its heap has handed out; None where there is no glibc."""
+def _heap() -> Callable[[], int] | None:
+    """What tells how many bytes glibc's heap has handed out; None where there is no glibc."""
     try:
-        libc = ctypes.CDLL(None)
-        trim, info = libc.malloc_trim, libc.mallinfo2
+        info = ctypes.CDLL(None).mallinfo2
     except (OSError, AttributeError, TypeError):
-        return None, None
-    trim.argtypes = [ctypes.c_size_t]
+        return None
     info.restype = _MallInfo
 
     def heap() -> int:
         found = info()
         return int(found.uordblks + found.hblkhd)
 
-    return trim, heap
+    return heap
 
 
 def _serves_python(heap: Callable[[], int]) -> bool:
