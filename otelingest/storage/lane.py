@@ -153,17 +153,17 @@ class Lane:
 
     def settle(self, slices: Iterable[Slice]) -> list[Entry]:
         """Items are done. Returns the entries of which nothing is left."""
-        over = []
+        over: dict[int, Entry] = {}
         for entry, first, items in slices:
             if items != entry.items:
                 entry.finished.append((first, items))
                 if entry.left > 0:
                     continue
             if entry.number in self.open:
-                over.append(entry)
-                del self.open[entry.number]
-        self.forget(over)
-        return over
+                over[entry.number] = entry
+        gone = list(over.values())
+        self.forget(gone)
+        return gone
 
     def forget(self, entries: Iterable[Entry]) -> None:
         """They are owed no more. A batch may be of ten thousand, so what they have in common is done once."""

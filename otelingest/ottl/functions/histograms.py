@@ -331,10 +331,10 @@ def _around_zero(point: Any) -> tuple[float, float]:
 
 def _bound(index: int, scale: int) -> float:
     """The lower bound of a bucket."""
+    if scale > 0:
+        return _exp(index * math.ldexp(math.log(2), -scale))
     try:
-        if scale <= 0:
-            return math.ldexp(1.0, index << min(-scale, _WIDEST))
-        return math.exp(index * math.ldexp(math.log(2), -scale))
+        return math.ldexp(1.0, index << min(-scale, _WIDEST))
     except OverflowError:
         return math.inf
 
