@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from otelingest.exporters.sending.batching import Batch
+from otelingest.exporters.sending.batch import Batch, Piece
 from otelingest.exporters.sending.fairness import FairShare
-from otelingest.exporters.sending.queue import FULL, FULL_FOR_ONE, RETRY_AFTER, Piece
+from otelingest.exporters.sending.queue import FULL, FULL_FOR_ONE, RETRY_AFTER
 from otelingest.exporters.sending.settings import Sizer
 from otelingest.exporters.sending.splitting import part_of
 from otelingest.pipeline.errors import ConsumeError, Refused, Rejected

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, TypeVar
 
 from otelingest.config.settings import ComponentId
 from otelingest.exporters.sending.backlog import Backlog
-from otelingest.exporters.sending.batching import Batch, Batcher
+from otelingest.exporters.sending.batch import Batch
+from otelingest.exporters.sending.batching import Batcher
 from otelingest.exporters.sending.counters import OTHER, SHUTDOWN, TIMED_OUT, Counters
 from otelingest.exporters.sending.intake import Intake
 from otelingest.exporters.sending.queue import MemoryQueue, Queue

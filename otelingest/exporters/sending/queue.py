@@ -6,15 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from otelingest.exporters.sending.batch import Batch
 from otelingest.exporters.sending.fairness import FairShare
 from otelingest.exporters.sending.settings import Sizer
 from otelingest.pipeline.errors import ConsumeError, Refused, Rejected
 from otelingest.pipeline.payload import Payload
-
-if TYPE_CHECKING:
-    from otelingest.exporters.sending.batching import Batch
 
 FULL = "sending queue is full"
 FULL_FOR_ONE = "sending queue is full: this sender's share of it is used up"
@@ -52,14 +50,6 @@ class Taken(Protocol):
     def payload(self) -> Payload | None: ...
 
     def open_ranges(self) -> Iterator[tuple[int, int]]: ...
-
-
-class Piece(NamedTuple):
-    """What a batch has of an entry: so many items from `first` on."""
-
-    entry: Any
-    first: int
-    items: int
 
 
 class Queue(Protocol):
