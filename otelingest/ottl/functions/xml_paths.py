@@ -11,8 +11,9 @@ from otelingest.ottl.expressions import Expression
 from otelingest.ottl.functions.kinds import STRING, WRITTEN_STRING
 from otelingest.ottl.functions.registry import building
 from otelingest.ottl.item import Item
+from otelingest.ottl.xml.evaluation import Value, select
 from otelingest.ottl.xml.nodes import ATTRIBUTE, CDATA, COMMENT, DOCUMENT, ELEMENT, TEXT, Node, parse, write
-from otelingest.ottl.xml.xpath import Value, compile_path, select
+from otelingest.ottl.xml.xpath import compile_path
 
 Get = Callable[[Item], Any]
 
