@@ -229,14 +229,22 @@ class Compiler:
         if plain is not None:
             return lambda value: plain(convert(value))
         assert function.build is not None
-        given: list[Any] = [None]
-        get = function.build(Expression(lambda item: convert(given[0])))
 
-        def call(value: Any) -> Any:
-            given[0] = value
-            return get(Item())
+        def handed(item: Any) -> Any:
+            return convert(item.value)
 
-        return call
+        get = function.build(Expression(handed))
+        return lambda value: get(_Handed(value))
+
+
+class _Handed(Item):
+    """What a function is called with that is handed a value. One for each call: requests are worked on in threads."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        super().__init__()
+        self.value = value
 
 
 def _refusing(text: str) -> Callable[[Any], Any]:

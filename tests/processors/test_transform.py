@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from otelingest.codec.wire import length_delimited
 from otelingest.pipeline.errors import ConfigError, Rejected
-from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.payload import Payload, Signal, request_class
 from otelingest.processors.transform import TransformProcessor
 from tests.processors.support import Log, Sink, make_env, make_settings, message, span_names, spans
 
@@ -114,3 +116,25 @@ def test_settings_are_json_as_they_are_written_to_the_user() -> None:
     settings = make_settings(TransformProcessor, {"trace_statements": ['set(span.name, "x")']})
     (group,) = json.loads(settings.model_dump_json())["trace_statements"]
     assert group["statements"] == ['set(span.name, "x")']
+
+
+async def test_requests_that_are_worked_on_at_once_do_not_see_each_others_values() -> None:
+    statement = 'replace_pattern(span.attributes["k"], "(.+)", "$1", String)'
+    sink = Sink()
+    made = processor({"trace_statements": [statement]}, sink)
+    payloads = []
+    for number in range(4):
+        request: Any = request_class(Signal.TRACES)()
+        scope = request.resource_spans.add().scope_spans.add()
+        for _ in range(2000):
+            scope.spans.add(name="padding" * 5).attributes.add(key="k").value.string_value = f"sender {number}"
+        payloads.append(Payload.of(Signal.TRACES, request))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        await asyncio.gather(*map(made.consume, payloads))
+    finally:
+        sys.setswitchinterval(interval)
+    for payload in sink.payloads:
+        (scope,) = payload.message().resource_spans[0].scope_spans
+        assert len({span.attributes[0].value.string_value for span in scope.spans}) == 1
