@@ -30,6 +30,18 @@ def infer(trees: Sequence[Statement | Condition], candidates: Sequence[str], com
     raise StatementError(f'inferred context "{context}" does not support the {lacking}')
 
 
+def no_context(
+    contexts: Iterable[str], statements: Iterable[str] = (), conditions: Iterable[str] = ()
+) -> StatementError:
+    """What is said where no path names a context."""
+    # The collector fills in its own sentence wrongly; who looks for the sentence finds it as it is.
+    return StatementError(
+        f"unable to infer context from statements {quoted(contexts)} and conditions {quoted(statements)}, "
+        f"path's first segment must be a valid context name {quoted(conditions)}, and at least one context "
+        "must be capable of parsing all statements"
+    )
+
+
 def _lacks(context: str, nodes: Iterable[Node], component: str) -> str | None:
     """The first function or enumeration that a context does not have."""
     functions = functions_for(context, component)

@@ -16,7 +16,7 @@ from otelingest.ottl.errors import OttlError, StatementError
 from otelingest.ottl.expressions import Test
 from otelingest.ottl.folding import fold
 from otelingest.ottl.functions.registry import functions_for
-from otelingest.ottl.inference import infer, quoted
+from otelingest.ottl.inference import infer, no_context, quoted
 from otelingest.ottl.item import EMPTY, Item
 from otelingest.ottl.parser import parse_condition, parse_statement
 from otelingest.ottl.tree import Condition, Literal, Path, Statement, walk
@@ -104,12 +104,7 @@ def compile_statements(
                 f"and conditions {quoted(conditions)}: {error}"
             ) from None
         if not context:
-            # The collector fills in its own sentence wrongly; who looks for the sentence finds it as it is.
-            raise StatementError(
-                f"unable to infer context from statements {quoted(candidates)} and conditions {quoted(statements)}, "
-                f"path's first segment must be a valid context name {quoted(conditions)}, and at least one context "
-                "must be capable of parsing all statements"
-            )
+            raise no_context(candidates, statements, conditions)
         return _compiled(context, trees, tests, prefixed=True)
     if context not in candidates:
         raise StatementError(f'context "{context}" is not supported for {signal}: {quoted(candidates)}')

@@ -14,7 +14,9 @@ from otelingest.codec.attributes import Attributes
 from otelingest.codec.editing import edit
 from otelingest.codec.types import Malformed
 from otelingest.config.settings import Naming, Problem, Settings
+from otelingest.ottl.contexts import BY_SIGNAL
 from otelingest.ottl.errors import StatementError
+from otelingest.ottl.inference import no_context
 from otelingest.ottl.item import Item
 from otelingest.ottl.programs import OnError, Program, compile_statements
 from otelingest.pipeline.component import Consumer, Env, Processor
@@ -27,11 +29,6 @@ _LISTS = {
     Signal.TRACES: "trace_statements",
     Signal.METRICS: "metric_statements",
     Signal.LOGS: "log_statements",
-}
-_CONTEXTS = {
-    Signal.TRACES: ("resource", "scope", "span", "spanevent"),
-    Signal.METRICS: ("resource", "scope", "metric", "datapoint", "exemplar"),
-    Signal.LOGS: ("resource", "scope", "log"),
 }
 _LARGE = 1 << 16
 """Bytes from which a request is worked on in a thread, so that others are served meanwhile."""
@@ -101,11 +98,7 @@ class TransformSettings(Settings):
 def compiled(signal: Signal, group: StatementGroupSettings) -> Program:
     """Raises StatementError."""
     if not group.statements and not group.context:
-        contexts = " ".join(f'"{name}"' for name in _CONTEXTS[signal])
-        raise StatementError(
-            f"unable to infer context from statements [{contexts}] and conditions [], path's first segment must be a "
-            "valid context name [], and at least one context must be capable of parsing all statements"
-        )
+        raise no_context([*BY_SIGNAL[signal], *(["exemplar"] if signal is Signal.METRICS else [])])
     return compile_statements(signal, tuple(group.statements), tuple(group.conditions), group.context)
 
 
