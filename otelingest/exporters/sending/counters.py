@@ -36,12 +36,11 @@ class Counters:
     """What became of one signal's items, since the start.
 
     in_flight: batches under way. tried: whether any has been delivered or given up.
-    failures: of `send_failed`, how many for which kind of error, and whether it was for ever.
+    failures: items that were given up, by the kind of error and whether it was for ever.
     sizes: of what the queue is handed. batch_sizes: of the batches that it has made.
     """
 
     sent: int = 0
-    send_failed: int = 0
     enqueue_failed: int = 0
     in_flight: int = 0
     tried: bool = False
@@ -50,6 +49,11 @@ class Counters:
     batch_sizes: Histogram = field(default_factory=lambda: Histogram(SIZE_BOUNDS))
     batch_sizes_bytes: Histogram = field(default_factory=lambda: Histogram(BYTES_BOUNDS))
     failures: Counter[tuple[str, bool]] = field(default_factory=Counter)
+
+    @property
+    def send_failed(self) -> int:
+        """Items that were given up."""
+        return self.failures.total()
 
     @contextlib.contextmanager
     def attempt(self, items: int) -> Iterator[None]:
@@ -77,7 +81,6 @@ class Counters:
 
     def failed(self, items: int, error: BaseException | str) -> None:
         """Items are given up. error: why, or what kind of failure that is."""
-        self.send_failed += items
         kind = error if isinstance(error, str) else kind_of(error)
         self.failures[kind, isinstance(error, Rejected)] += items
 
