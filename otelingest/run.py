@@ -16,6 +16,8 @@ from otelingest.pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from otelingest.config.configuration import Configuration, Registry
+    from otelingest.config.telemetry import LogsSettings
+    from otelingest.telemetry.processors import Processors
 
 Load = Callable[[], "Configuration"]
 """Reads the configuration that the command line names. Raises ConfigurationError."""
@@ -33,10 +35,27 @@ def run(load: Load, shutdown_timeout: float, command: str) -> None:
     configuration = _load_to_run(load)
     settings = configuration.service.telemetry
     resource = settings.resource_attributes(command, __version__)
-    telemetry.setup(settings, resource)
+    records = _log_records(settings.logs, resource)
+    telemetry.setup(settings, resource, records.add if records else None)
     _tell(configuration)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(configuration, load, command, shutdown_timeout, resource))
+        runner.run(_serve(configuration, load, command, shutdown_timeout, resource, records))
+
+
+def _log_records(settings: LogsSettings, resource: Mapping[str, Any]) -> Processors:
+    from otelingest import telemetry
+    from otelingest.telemetry import log_records
+    from otelingest.telemetry.processors import Processors
+
+    try:
+        return Processors(
+            settings.processors,
+            "logs",
+            lambda records: log_records.encode(records, resource),
+            telemetry.get_logger(),
+        )
+    except ConfigError as error:
+        raise ConfigError(f"failed to create logger: {error}") from None
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -82,22 +101,30 @@ def _tell_codec(log: Any) -> None:
 
 
 async def _serve(
-    configuration: Configuration, load: Load, command: str, shutdown_timeout: float, resource: Mapping[str, Any]
+    configuration: Configuration,
+    load: Load,
+    command: str,
+    shutdown_timeout: float,
+    resource: Mapping[str, Any],
+    records: Processors,
 ) -> None:
     from otelingest import telemetry
     from otelingest.pipeline import registry as installed
     from otelingest.pipeline.collector import Collector
     from otelingest.telemetry.metrics import Metrics, check_metrics
+    from otelingest.telemetry.processors import check_processors
 
     async def reread() -> Configuration:
         installed.look_again()
         found = await asyncio.to_thread(_load_to_run, load)
         check_metrics(found.service.telemetry.metrics)
+        check_processors(found.service.telemetry.logs.processors, "logs")
         return found
 
     async def applied(found: Configuration) -> None:
         try:
-            telemetry.setup(found.service.telemetry, resource)
+            await records.apply(found.service.telemetry.logs.processors)
+            telemetry.setup(found.service.telemetry, resource, records.add if records else None)
             await metrics.apply(found.service.telemetry.metrics)
         except ConfigError as error:
             log.error("Cannot apply service.telemetry", error=str(error))
@@ -117,6 +144,7 @@ async def _serve(
     )
     metrics = Metrics(collector.totals, resource, log)
     try:
+        await records.start()
         await metrics.apply(configuration.service.telemetry.metrics)
         collector.build()
         _tell_codec(log)
@@ -128,6 +156,7 @@ async def _serve(
             thrift.cancel()
     finally:
         await metrics.stop()
+        await records.stop()
 
 
 def find_component(kind: Any, type: str) -> Any:

@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "clickhouse": ("codec", "pipeline", "config", "net"),
     "machine": (),
     "prometheus": (),
-    "telemetry": ("config", "pipeline", "net", "prometheus"),
+    "telemetry": ("config", "pipeline", "codec", "net", "prometheus"),
     "dead_letters": ("codec", "pipeline", "storage"),
     "query": ("clickhouse", "config", "pipeline"),
     **dict.fromkeys(

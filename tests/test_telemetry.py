@@ -16,8 +16,8 @@ import structlog
 from pydantic import SecretStr
 
 from otelingest import telemetry
-from otelingest.config.service import LogSampling, TelemetrySettings
 from otelingest.config.settings import ComponentId, Duration
+from otelingest.config.telemetry import LogSampling, TelemetrySettings
 from otelingest.pipeline.errors import ConfigError
 
 RESOURCE = {"service.name": "otelingest"}

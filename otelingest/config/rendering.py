@@ -13,7 +13,7 @@ from pydantic import BaseModel, SecretStr
 from otelingest.config.configuration import KINDS, Configuration
 from otelingest.config.reading import keys
 from otelingest.config.secrecy import names_secret, without_passwords
-from otelingest.config.service import SCHEMA_URL
+from otelingest.config.telemetry import SCHEMA_URL
 from otelingest.config.types import REDACTED, Duration
 from otelingest.config.values import Expanded
 from otelingest.config.yaml_reader import resolve

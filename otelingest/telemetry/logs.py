@@ -7,7 +7,6 @@ Logging never raises: what cannot be shown is named by its type, and a line that
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 import sys
@@ -18,11 +17,13 @@ from types import FrameType
 from typing import IO, Any, Literal, Protocol
 
 import structlog
-from pydantic import BaseModel, SecretStr
 
-from otelingest.config.service import LogSampling, LogsSettings, TelemetrySettings
-from otelingest.config.types import REDACTED, Duration
+from otelingest.config.telemetry import LogSampling, LogsSettings, TelemetrySettings
+from otelingest.config.types import Duration
 from otelingest.pipeline.errors import ConfigError
+from otelingest.telemetry.log_records import Caller, LogRecord, record_of
+from otelingest.telemetry.sender import SENDING_FAILED
+from otelingest.telemetry.values import shown, text_of, to_json
 
 Encoding = Literal["console", "json"]
 Event = MutableMapping[str, Any]
@@ -33,8 +34,6 @@ _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__
 _SKIPPED = (os.path.dirname(os.path.abspath(structlog.__file__)), os.path.abspath(__file__))
 _MOST_TEXTS = 4096
 """How many different messages are counted for sampling at a time, as in zap."""
-_DEEPEST = 8
-"""Levels that are shown of a value that JSON cannot hold as it is."""
 
 
 def get_logger(**fields: Any) -> Any:
@@ -50,35 +49,35 @@ def component_logger(kind: str, id: Any, signal: Any | None = None) -> Any:
     return get_logger(**fields)
 
 
-def setup(settings: TelemetrySettings, resource: Mapping[str, Any]) -> None:
+def setup(
+    settings: TelemetrySettings, resource: Mapping[str, Any], records: Callable[[LogRecord], None] | None = None
+) -> None:
     """Log by these settings from now on, for the whole process.
 
     resource: attributes of this process that every line carries.
+    records: who gets every line that is logged, as a record, besides.
     Raises ConfigError for an encoding that there is not, and for files that cannot be written.
     """
     logs = settings.logs
     if logs.encoding not in ("console", "json"):
         raise ConfigError(f'failed to create logger: no encoder registered for name "{logs.encoding}"')
-    if logs.processors:
-        raise ConfigError("failed to create logger: unsupported log processor type, must be one of simple or batch")
     sink = Sink([_open(path) for path in logs.output_paths], [_open(path) for path in logs.error_output_paths])
     fields = dict(logs.initial_fields)
     if resource and not logs.disable_zap_resource:
         fields["resource"] = dict(resource)
-    _configure(logs, fields, sink)
+    _configure(logs, fields, sink, records)
     _take_over_standard_logging(max(_LEVELS[logs.level], logging.WARNING))
 
 
-def _configure(logs: LogsSettings, fields: Mapping[str, Any], sink: Sink) -> None:
+def _configure(
+    logs: LogsSettings, fields: Mapping[str, Any], sink: Sink, records: Callable[[LogRecord], None] | None
+) -> None:
     processors: list[Any] = []
     if logs.sampling is not None and logs.sampling.enabled:
         processors.append(Sampler(logs.sampling))
     stacks = logs.development and not logs.disable_stacktrace
-    processors.append(
-        Renderer(
-            "json" if logs.encoding == "json" else "console", fields, callers=not logs.disable_caller, stacks=stacks
-        )
-    )
+    encoding: Encoding = "json" if logs.encoding == "json" else "console"
+    processors.append(Renderer(encoding, fields, callers=not logs.disable_caller, stacks=stacks, records=records))
     structlog.configure(
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[logs.level]),
@@ -111,7 +110,7 @@ class Sampler:
         if now >= self._ends or len(self._counts) >= _MOST_TEXTS:
             self._counts.clear()
             self._ends = now + self._tick
-        key = (method, _text(event.get("event")))
+        key = (method, text_of(event.get("event")))
         count = self._counts[key] = self._counts.get(key, 0) + 1
         if count > self._initial and (not self._thereafter or (count - self._initial) % self._thereafter):
             raise structlog.DropEvent
@@ -119,20 +118,32 @@ class Sampler:
 
 
 class Renderer:
-    """Makes a line of an event."""
+    """Makes a line of an event. records: who gets it as a record besides."""
 
-    def __init__(self, encoding: Encoding, fields: Mapping[str, Any], *, callers: bool, stacks: bool) -> None:
+    def __init__(
+        self,
+        encoding: Encoding,
+        fields: Mapping[str, Any],
+        *,
+        callers: bool,
+        stacks: bool,
+        records: Callable[[LogRecord], None] | None = None,
+    ) -> None:
         self._line = self._json if encoding == "json" else self._console
         self._fields = fields
         self._callers = callers
         self._stacks = stacks
+        self._records = records
 
     def __call__(self, logger: Any, method: str, event: Event) -> str:
         level = _NAMES.get(method, method)
-        message = _text(event.pop("event", ""))
-        caller = event.pop("caller", None) or (_caller() if self._callers else "")
-        fields = {**self._fields, **self._own(level, event)}
-        return self._line(level, caller if self._callers else "", message, fields)
+        message = text_of(event.pop("event", ""))
+        caller = event.pop("caller", None)
+        caller = (caller or _caller()) if self._callers else None
+        own = self._own(level, event)
+        if self._records is not None and message != SENDING_FAILED:  # or a far end that is away would get ever more
+            self._records(record_of(level, message, caller, own))
+        return self._line(level, str(caller) if caller else "", message, {**self._fields, **own})
 
     def _own(self, level: str, event: Event) -> dict[str, Any]:
         """The event's own fields, as values that JSON has."""
@@ -140,7 +151,7 @@ class Renderer:
         fields = {key: value.seconds if isinstance(value, Duration) else value for key, value in event.items()}
         error = _exception(cause)
         if error is not None:
-            fields.setdefault("error", _shown(error))
+            fields.setdefault("error", shown(error))
             if self._stacks and level == "error":
                 fields["stacktrace"] = "".join(traceback.format_exception(error))
         return fields
@@ -148,12 +159,12 @@ class Renderer:
     def _console(self, level: str, caller: str, message: str, fields: Mapping[str, Any]) -> str:
         parts = [_now(), level, *([caller] if caller else []), message]
         if fields:
-            parts.append(_to_json(fields, (", ", ": ")))
+            parts.append(to_json(fields, (", ", ": ")))
         return "\t".join(parts)
 
     def _json(self, level: str, caller: str, message: str, fields: Mapping[str, Any]) -> str:
         head = {"level": level, "ts": _now(), **({"caller": caller} if caller else {}), "msg": message}
-        return _to_json(head | dict(fields), (",", ":"))
+        return to_json(head | dict(fields), (",", ":"))
 
 
 def _exception(cause: Any) -> BaseException | None:
@@ -172,64 +183,19 @@ def _now() -> str:
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{int(now * 1000) % 1000:03d}{zone}"
 
 
-def _caller() -> str:
-    """The file and line that logged."""
+def _caller() -> Caller | None:
+    """Who logged."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(_SKIPPED):
         frame = frame.f_back
     if frame is None:
-        return ""
-    return _location(frame.f_code.co_filename, frame.f_lineno)
+        return None
+    code = frame.f_code
+    return Caller(_shortened(code.co_filename), frame.f_lineno, f"{frame.f_globals.get('__name__')}.{code.co_qualname}")
 
 
-def _location(file: str, line: int) -> str:
-    if file.startswith(_ROOT):
-        return f"{file[len(_ROOT) :]}:{line}"
-    return f"{'/'.join(file.split(os.sep)[-2:])}:{line}"
-
-
-def _to_json(value: Mapping[str, Any], separators: tuple[str, str]) -> str:
-    try:
-        return json.dumps(value, ensure_ascii=False, separators=separators, default=_shown)
-    except (ValueError, TypeError, RecursionError):  # a cycle, or keys that JSON does not have
-        return json.dumps(_simplified(value, _DEEPEST), ensure_ascii=False, separators=separators)
-
-
-def _simplified(value: Any, depth: int) -> Any:
-    """The value as JSON has it, whatever it is."""
-    if isinstance(value, str | int | float | None):
-        return value
-    if depth == 0:
-        return "…"
-    if isinstance(value, Mapping):
-        return {_text(key): _simplified(item, depth - 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_simplified(item, depth - 1) for item in value]
-    shown = _shown(value)
-    return shown if isinstance(shown, str) else _simplified(shown, depth - 1)
-
-
-def _shown(value: Any) -> Any:
-    """What stands for a value that JSON does not have."""
-    if isinstance(value, SecretStr):
-        return REDACTED
-    if isinstance(value, BaseModel):
-        return {name: getattr(value, name) for name in type(value).model_fields}
-    if isinstance(value, BaseException):
-        return _text(value) or type(value).__name__
-    if isinstance(value, bytes | bytearray | memoryview):
-        return bytes(value).decode("utf-8", "replace")
-    if isinstance(value, set | frozenset):
-        return sorted(map(_text, value))
-    return _text(value)
-
-
-def _text(value: Any) -> str:
-    """The value as text; the name of its type where it cannot be had."""
-    try:
-        return str(value)
-    except Exception:
-        return f"<{type(value).__name__}>"
+def _shortened(file: str) -> str:
+    return file.removeprefix(_ROOT) if file.startswith(_ROOT) else "/".join(file.split(os.sep)[-2:])
 
 
 class Sink:
@@ -302,7 +268,8 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            fields: dict[str, Any] = {"logger": record.name, "caller": _location(record.pathname, record.lineno)}
+            caller = Caller(_shortened(record.pathname), record.lineno, f"{record.module}.{record.funcName}")
+            fields: dict[str, Any] = {"logger": record.name, "caller": caller}
             if record.exc_info and record.exc_info[1] is not None:
                 fields["exc_info"] = record.exc_info
             method = (

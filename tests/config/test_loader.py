@@ -307,7 +307,11 @@ def test_readers_without_a_value_are_the_usual_ones_and_no_views_are_none(tmp_pa
             "'readers[0].periodic.exporter.otlp' has invalid keys: tls",
         ),
         ("metrics: {views: [{}]}", "views can only be set when service::telemetry::metrics::level is detailed"),
-        ("logs: {processors: [{batch: {}}]}", "is not supported yet; use output_paths"),
+        ("logs: {processors: [{batch: {bogus: 1}}]}", "'processors[0].batch' has invalid keys: bogus"),
+        (
+            "logs: {processors: [{simple: {exporter: {otlp: {tls: {}}}}}]}",
+            "'processors[0].simple.exporter.otlp' has invalid keys: tls",
+        ),
     ],
 )
 def test_what_is_wrong_in_service_telemetry(telemetry: str, message: str, tmp_path: Path) -> None:

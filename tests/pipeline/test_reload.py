@@ -13,8 +13,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from otelingest.config.service import TelemetrySettings
 from otelingest.config.settings import ComponentId, Settings
+from otelingest.config.telemetry import TelemetrySettings
 from otelingest.pipeline.collector import Collector
 from otelingest.pipeline.component import Env, Exporter, Extension, Host, Processor, Receiver
 from otelingest.pipeline.errors import ConfigError

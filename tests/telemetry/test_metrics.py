@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otelingest.config.failures import ConfigurationError
-from otelingest.config.service import MetricsSettings, PrometheusReader
+from otelingest.config.telemetry import MetricsSettings, PrometheusReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Histogram, Instrument, Level, Sample, Totals
 from otelingest.telemetry.exposition import Exposition
@@ -198,9 +198,9 @@ def test_an_instrument_is_shown_from_its_level_on() -> None:
         ({"periodic": {"exporter": {"otlp": {"endpoint": "http://h"}}}}, "no valid metric exporter"),
         ({"periodic": {"exporter": {"otlp": {"protocol": "http/json"}}}}, 'unsupported protocol "http/json"'),
         ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "compression": "br"}}}}, 'compression "br"'),
-        ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "endpoint": "h:4317"}}}}, "is not a URL"),
+        ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "endpoint": "https://"}}}}, "is not a URL"),
         ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "temporality_preference": "delta"}}}}, "delta is not"),
-        ({"periodic": {"exporter": {"console": {}}}}, "not supported yet"),
+        ({"periodic": {"exporter": {"console": {}, "otlp": {"protocol": "grpc"}}}}, "multiple exporters"),
     ],
 )
 def test_a_reader_that_leads_nowhere_is_refused(reader: dict[str, object], message: str) -> None:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from otelingest.config.service import MetricsSettings
-from otelingest.net.http import PLAIN, Response
-from otelingest.net.http_server import HttpServer
-from otelingest.net.http_settings import HttpServerSettings
+from otelingest.config.telemetry import MetricsSettings
 from otelingest.pipeline.metrics import Histogram, Instrument, Level, Sample, Totals
 from otelingest.telemetry.metrics import Metrics
 from otelingest.telemetry.push import encode
+from otelingest.telemetry.sender import SENDING_FAILED
 from tests.net.support import Log
 
 RESOURCE = {"service.name": "otelcol", "service.version": "1"}
@@ -57,36 +53,6 @@ def test_every_kind_of_series_has_its_like_in_otlp() -> None:
 
 def test_a_level_is_kept_to() -> None:
     assert "otelcol_detail" not in read(encode(totals(), Level.NORMAL, RESOURCE, since=0))
-
-
-class Far:
-    """An HTTP server that remembers."""
-
-    def __init__(self, status: int = 200) -> None:
-        self.status = status
-        self.seen: list[tuple[bytes, dict[bytes, bytes], bytes]] = []
-
-    def route(self, request: Any) -> None:
-        return None
-
-    async def answer(self, request: Any, body: bytes) -> Response:
-        self.seen.append((request.target, request.headers, body))
-        return Response(self.status, PLAIN)
-
-    def refuse(self, request: Any, code: int, message: str, retry_after: float | None = None) -> Response:
-        return Response(400, PLAIN, message.encode())
-
-
-@pytest.fixture
-async def far():
-    app = Far()
-    pool = ThreadPoolExecutor(1)
-    server = HttpServer(HttpServerSettings.model_validate({"endpoint": "127.0.0.1:0"}), app, Log(), pool=pool)
-    await server.start()
-    app.address = server.address
-    yield app
-    await server.stop(asyncio.get_running_loop().time())
-    pool.shutdown()
 
 
 def periodic(interval: int = 60_000, **target: object) -> MetricsSettings:
@@ -135,6 +101,6 @@ async def test_a_refusal_and_nobody_there_are_told_and_nothing_ends(far) -> None
         while len(log.lines) < 4:
             await asyncio.sleep(0.01)
     await metrics.stop()
-    errors = [values["error"] for _, message, values in log.lines if message.startswith("Failed to send")]
-    assert errors[0] == "HTTP status 503"
+    errors = [values["error"] for _, message, values in log.lines if message == SENDING_FAILED]
+    assert errors[0] == "failed to upload metrics: HTTP status 503"
     assert "127.0.0.1:1" in errors[-1]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otelingest.config.service import MetricsSettings
+from otelingest.config.telemetry import MetricsSettings
 from otelingest.config.views import ViewSettings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import DEFAULT_BOUNDS, Distributions, Histogram, Instrument, Sample, Totals, count_also
