@@ -146,6 +146,7 @@ async def _serve(
     try:
         await records.start()
         await metrics.apply(configuration.service.telemetry.metrics)
+        log.info("Internal trace telemetry disabled")
         collector.build()
         _tell_codec(log)
         gc.freeze()

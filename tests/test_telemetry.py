@@ -88,10 +88,27 @@ def test_files_are_appended_to(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert path.read_text().splitlines()[1] == capsys.readouterr().out.rstrip("\n")
 
 
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/no/such/log", "open /no/such/log: no such file or directory"),
+        ("", "open : no such file or directory"),
+        ("http://x", 'no sink found for scheme "http"'),
+        ("file://host/tmp/x", "file URLs must leave host empty or use localhost: got file://host/tmp/x"),
+        ("file:///tmp/x?a=b", "query parameters not allowed with file URLs: got file:///tmp/x?a=b"),
+    ],
+)
+@pytest.mark.parametrize("key", ["output_paths", "error_output_paths"])
+def test_what_cannot_be_written_to(key: str, path: str, reason: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        log_to_stderr(**{key: [path]})
+    assert str(caught.value) == f'failed to create logger: open sink "{path}": {reason}'
+
+
 def test_what_cannot_be_set_up(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match='failed to create logger: no encoder registered for name "logfmt"'):
         log_to_stderr(encoding="logfmt")
-    with pytest.raises(ConfigError, match=r"couldn't open sink .*: no such file or directory"):
+    with pytest.raises(ConfigError, match=r"open sink .*: no such file or directory"):
         log_to_stderr(output_paths=[str(tmp_path / "no/dir/own.log")])
 
 
@@ -142,16 +159,59 @@ def test_a_line_that_cannot_be_written_is_told_of_once(capsys: pytest.CaptureFix
     assert re.fullmatch(TIME + r" write error: .*No space left on device\n", capsys.readouterr().err)
 
 
-def test_an_exception_is_its_text_and_its_stack_in_development(capsys: pytest.CaptureFixture[str]) -> None:
-    for development in (False, True):
-        log_to_stderr(encoding="json", development=development)
-        try:
-            raise KeyError("gone")
-        except KeyError:
-            telemetry.get_logger().exception("Failed")
-        line = json.loads(capsys.readouterr().err)
-        assert (line["level"], line["msg"], line["error"]) == ("error", "Failed", "'gone'")
-        assert ("stacktrace" in line) == development
+@pytest.mark.parametrize(
+    ("logs", "shown"),
+    [
+        ({}, {"error"}),
+        ({"development": True}, {"warn", "error"}),
+        ({"development": True, "disable_stacktrace": True}, set()),
+    ],
+)
+def test_an_exception_is_its_text_and_its_stack(
+    capsys: pytest.CaptureFixture[str], logs: dict[str, Any], shown: set[str]
+) -> None:
+    log_to_stderr(encoding="json", **logs)
+    try:
+        raise KeyError("gone")
+    except KeyError:
+        telemetry.get_logger().warning("Failed", exc_info=True)
+        telemetry.get_logger().exception("Failed")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["level"], line["msg"], line["error"]) for line in lines] == [
+        ("warn", "Failed", "'gone'"),
+        ("error", "Failed", "'gone'"),
+    ]
+    assert {line["level"] for line in lines if "stacktrace" in line} == shown
+
+
+def test_a_stack_stands_below_its_line_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
+    try:
+        raise KeyError("gone")
+    except KeyError:
+        telemetry.get_logger().exception("Failed")
+    line, first, *_, last = capsys.readouterr().err.splitlines()
+    assert line.endswith('"error": "\'gone\'"}')
+    assert (first, last) == ("Traceback (most recent call last):", "KeyError: 'gone'")
+
+
+def test_initial_fields_come_by_name_and_hide_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    fields = {"z": True, "msg": "mine", "resource": 1.0, "b": ["x", 2.5], "c": {"d": None}}
+    for encoding, line in (
+        (
+            "console",
+            'Here\t{"b": ["x",2.5], "c": {"d":null}, "msg": "mine", "resource": 1, "z": true, '
+            '"resource": {"service.name": "otelingest"}, "n": 0.5}',
+        ),
+        (
+            "json",
+            '"msg":"Here","b":["x",2.5],"c":{"d":null},"msg":"mine","resource":1,"z":true,'
+            '"resource":{"service.name":"otelingest"},"n":0.5}',
+        ),
+    ):
+        log_to_stderr(encoding=encoding, initial_fields=fields, disable_caller=True)
+        telemetry.get_logger().info("Here", n=0.5)
+        assert capsys.readouterr().err.rstrip("\n").endswith(line)
 
 
 def test_equal_lines_are_thinned_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,10 @@ class Component(Generic[S]):
         self.env = env
         self.log = env.log
 
+    def log_of(self, signal: Signal) -> Any:
+        """Its logger for what concerns one signal only."""
+        return self.log.bind(**{"otelcol.signal": str(signal)})
+
     async def start(self, host: Host) -> None:
         """Become ready to work. Raises ConfigError."""
 

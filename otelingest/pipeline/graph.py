@@ -30,9 +30,9 @@ class PipelineLike(Protocol):
 
 
 class MakeLog(Protocol):
-    """Gives a component its logger."""
+    """Gives a component its logger; signal, pipeline: the only one that it serves."""
 
-    def __call__(self, kind: str, id: ComponentId, signal: Signal | None = None) -> Any: ...
+    def __call__(self, kind: str, id: ComponentId, signal: Signal | None = None, pipeline: Any = None) -> Any: ...
 
 
 @dataclass(eq=False)
@@ -359,7 +359,7 @@ class _Builder:
         component = self._class(kind, id)
         # A receiver's log lines do not name a signal, as it serves all of them.
         (only,) = signals if len(signals) == 1 and kind != "receivers" else (None,)
-        settings, log = self._settings[kind][id], self._make_log(singular, id, only)
+        settings, log = self._settings[kind][id], self._make_log(singular, id, only, pipeline)
 
         def make() -> Component[Any]:
             made: Component[Any] = component(

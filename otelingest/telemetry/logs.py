@@ -6,15 +6,14 @@ Logging never raises: what cannot be shown is named by its type, and a line that
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from types import FrameType
-from typing import IO, Any, Literal, Protocol
+from typing import Any, Literal
 
 import structlog
 
@@ -23,7 +22,8 @@ from otelingest.config.types import Duration
 from otelingest.pipeline.errors import ConfigError
 from otelingest.telemetry.log_records import Caller, LogRecord, record_of
 from otelingest.telemetry.sender import SENDING_FAILED
-from otelingest.telemetry.values import shown, text_of, to_json
+from otelingest.telemetry.sinks import Sink, now, open_output
+from otelingest.telemetry.values import COMPACT, Fields, fields_to_json, shown, text_of
 
 Encoding = Literal["console", "json"]
 Event = MutableMapping[str, Any]
@@ -41,9 +41,16 @@ def get_logger(**fields: Any) -> Any:
     return structlog.get_logger().bind(**fields)
 
 
-def component_logger(kind: str, id: Any, signal: Any | None = None) -> Any:
-    """A component's logger. kind: `receiver`, `processor`, …; signal: where it serves one signal only."""
+def component_logger(kind: str, id: Any, signal: Any | None = None, pipeline: Any | None = None) -> Any:
+    """A component's logger.
+
+    kind: `receiver`, `processor`, …
+    signal: where it serves one signal only.
+    pipeline: where it serves one pipeline only.
+    """
     fields = {"otelcol.component.id": str(id), "otelcol.component.kind": kind}
+    if pipeline is not None:
+        fields["otelcol.pipeline.id"] = str(pipeline)
     if signal is not None:
         fields["otelcol.signal"] = str(signal)
     return get_logger(**fields)
@@ -61,21 +68,21 @@ def setup(
     logs = settings.logs
     if logs.encoding not in ("console", "json"):
         raise ConfigError(f'failed to create logger: no encoder registered for name "{logs.encoding}"')
-    sink = Sink([_open(path) for path in logs.output_paths], [_open(path) for path in logs.error_output_paths])
-    fields = dict(logs.initial_fields)
+    sink = Sink(map(open_output, logs.output_paths), map(open_output, logs.error_output_paths))
+    fields = sorted(logs.initial_fields.items())
     if resource and not logs.disable_zap_resource:
-        fields["resource"] = dict(resource)
+        fields.append(("resource", Fields(resource)))
     _configure(logs, fields, sink, records)
     _take_over_standard_logging(max(_LEVELS[logs.level], logging.WARNING))
 
 
 def _configure(
-    logs: LogsSettings, fields: Mapping[str, Any], sink: Sink, records: Callable[[LogRecord], None] | None
+    logs: LogsSettings, fields: Sequence[tuple[str, Any]], sink: Sink, records: Callable[[LogRecord], None] | None
 ) -> None:
     processors: list[Any] = []
     if logs.sampling is not None and logs.sampling.enabled:
         processors.append(Sampler(logs.sampling))
-    stacks = logs.development and not logs.disable_stacktrace
+    stacks = () if logs.disable_stacktrace else ("warn", "error") if logs.development else ("error",)
     encoding: Encoding = "json" if logs.encoding == "json" else "console"
     processors.append(Renderer(encoding, fields, callers=not logs.disable_caller, stacks=stacks, records=records))
     structlog.configure(
@@ -84,14 +91,6 @@ def _configure(
         logger_factory=lambda *_: sink,
         cache_logger_on_first_use=False,
     )
-
-
-class Output(Protocol):
-    """What lines are written to."""
-
-    def write(self, text: str, /) -> object: ...
-
-    def flush(self) -> object: ...
 
 
 class Sampler:
@@ -118,19 +117,24 @@ class Sampler:
 
 
 class Renderer:
-    """Makes a line of an event. records: who gets it as a record besides."""
+    """Makes a line of an event.
+
+    fields: what every line carries first.
+    stacks: the levels at which an exception's stack is shown.
+    records: who gets the line as a record besides.
+    """
 
     def __init__(
         self,
         encoding: Encoding,
-        fields: Mapping[str, Any],
+        fields: Sequence[tuple[str, Any]],
         *,
         callers: bool,
-        stacks: bool,
+        stacks: Sequence[str],
         records: Callable[[LogRecord], None] | None = None,
     ) -> None:
         self._line = self._json if encoding == "json" else self._console
-        self._fields = fields
+        self._fields = list(fields)
         self._callers = callers
         self._stacks = stacks
         self._records = records
@@ -138,12 +142,16 @@ class Renderer:
     def __call__(self, logger: Any, method: str, event: Event) -> str:
         level = _NAMES.get(method, method)
         message = text_of(event.pop("event", ""))
-        caller = event.pop("caller", None)
-        caller = (caller or _caller()) if self._callers else None
+        caller = event.pop("caller", None)  # one that is empty is not shown
+        if caller is None and self._callers:
+            caller = _caller()
+        if not caller or not self._callers:
+            caller = None
         own = self._own(level, event)
         if self._records is not None and message != SENDING_FAILED:  # or a far end that is away would get ever more
             self._records(record_of(level, message, caller, own))
-        return self._line(level, str(caller) if caller else "", message, {**self._fields, **own})
+        stack = own.pop("stacktrace", "")
+        return self._line(level, str(caller) if caller else "", message, [*self._fields, *own.items()], stack)
 
     def _own(self, level: str, event: Event) -> dict[str, Any]:
         """The event's own fields, as values that JSON has."""
@@ -152,19 +160,19 @@ class Renderer:
         error = _exception(cause)
         if error is not None:
             fields.setdefault("error", shown(error))
-            if self._stacks and level == "error":
-                fields["stacktrace"] = "".join(traceback.format_exception(error))
+            if level in self._stacks:
+                fields["stacktrace"] = "".join(traceback.format_exception(error)).rstrip("\n")
         return fields
 
-    def _console(self, level: str, caller: str, message: str, fields: Mapping[str, Any]) -> str:
-        parts = [_now(), level, *([caller] if caller else []), message]
+    def _console(self, level: str, caller: str, message: str, fields: Sequence[tuple[str, Any]], stack: str) -> str:
+        parts = [now(), level, *([caller] if caller else []), message]
         if fields:
-            parts.append(to_json(fields, (", ", ": ")))
-        return "\t".join(parts)
+            parts.append(fields_to_json(fields, (", ", ": ")))
+        return "\t".join(parts) + (f"\n{stack}" if stack else "")
 
-    def _json(self, level: str, caller: str, message: str, fields: Mapping[str, Any]) -> str:
-        head = {"level": level, "ts": _now(), **({"caller": caller} if caller else {}), "msg": message}
-        return to_json(head | dict(fields), (",", ":"))
+    def _json(self, level: str, caller: str, message: str, fields: Sequence[tuple[str, Any]], stack: str) -> str:
+        head = [("level", level), ("ts", now()), *([("caller", caller)] if caller else []), ("msg", message)]
+        return fields_to_json([*head, *fields, *([("stacktrace", stack)] if stack else [])], COMPACT)
 
 
 def _exception(cause: Any) -> BaseException | None:
@@ -173,14 +181,6 @@ def _exception(cause: Any) -> BaseException | None:
     if isinstance(cause, tuple):
         return cause[1] if isinstance(cause[1], BaseException) else None
     return sys.exc_info()[1] if cause else None
-
-
-def _now() -> str:
-    """The local time in ISO 8601, to the millisecond."""
-    now = time.time()
-    local = time.localtime(now)
-    zone = time.strftime("%z", local) if local.tm_gmtoff else "Z"
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', local)}.{int(now * 1000) % 1000:03d}{zone}"
 
 
 def _caller() -> Caller | None:
@@ -196,71 +196,6 @@ def _caller() -> Caller | None:
 
 def _shortened(file: str) -> str:
     return file.removeprefix(_ROOT) if file.startswith(_ROOT) else "/".join(file.split(os.sep)[-2:])
-
-
-class Sink:
-    """Where lines go. Stands in for structlog's loggers."""
-
-    def __init__(self, outputs: Iterable[Output], errors: Iterable[Output]) -> None:
-        self._outputs = list(outputs)
-        self._errors = list(errors)
-        self._failed = False
-
-    def msg(self, line: str) -> None:
-        for output in self._outputs:
-            try:
-                output.write(line + "\n")
-                output.flush()
-            except (OSError, ValueError) as error:  # ValueError: closed, or a lone surrogate that UTF-8 does not have
-                self._tell(error)
-
-    log = debug = info = warn = warning = error = critical = exception = fatal = failure = err = msg
-
-    def _tell(self, error: Exception) -> None:
-        if self._failed:
-            return
-        self._failed = True
-        for output in self._errors:
-            with contextlib.suppress(OSError, ValueError):
-                output.write(f"{_now()} write error: {error}\n")
-                output.flush()
-
-
-_files: dict[str, IO[str]] = {}
-
-
-def _open(path: str) -> Output:
-    """A stream, or a file to append to; the same one whenever it is asked for again. Raises ConfigError."""
-    if path in ("stdout", "stderr"):
-        return _Standard(path)
-    name = path.removeprefix("file://")
-    if name not in _files or _files[name].closed:
-        try:
-            _files[name] = open(name, "a", encoding="utf-8", errors="replace")  # noqa: SIM115 - for as long as the process
-        except (OSError, ValueError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).lower()
-            raise ConfigError(
-                f'failed to create logger: couldn\'t open sink "{path}": open {name}: {reason}'
-            ) from error
-    return _files[name]
-
-
-class _Standard:
-    """A standard stream, looked up for each line: it may be replaced meanwhile."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def write(self, text: str) -> None:
-        stream = getattr(sys, self._name)
-        try:
-            stream.write(text)
-        except UnicodeEncodeError:
-            encoding = stream.encoding or "ascii"
-            stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-
-    def flush(self) -> None:
-        getattr(sys, self._name).flush()
 
 
 class _Handler(logging.Handler):

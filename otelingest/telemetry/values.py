@@ -3,23 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
 from otelingest.config.types import REDACTED
 
+COMPACT = (",", ":")
+"""What stands between values in JSON, and behind their names."""
 DEEPEST = 8
 """Levels that are shown of a value that JSON cannot hold as it is."""
 
 
-def to_json(value: Mapping[str, Any], separators: tuple[str, str]) -> str:
+class Fields(dict[str, Any]):
+    """A mapping that is set out as the fields of a line are."""
+
+
+def fields_to_json(fields: Iterable[tuple[str, Any]], separators: tuple[str, str]) -> str:
+    """Fields as JSON, in their order. A name that comes twice is written twice, as by upstream's logger."""
+    comma, colon = separators
+    return f"{{{comma.join(f'{_to_json(text_of(name))}{colon}{_field(value, separators)}' for name, value in fields)}}}"
+
+
+def _field(value: Any, separators: tuple[str, str]) -> str:
+    if isinstance(value, Fields):
+        return fields_to_json(value.items(), separators)
+    return _to_json(_number(value) if isinstance(value, float) else value)
+
+
+def _number(value: float) -> float | int | str:
+    """As Go writes numbers: without a fraction that is zero; what JSON does not have, as text."""
+    if not math.isfinite(value):
+        return {"inf": "+Inf", "-inf": "-Inf"}.get(str(value), "NaN")
+    return int(value) if value.is_integer() else value
+
+
+def _to_json(value: Any) -> str:
     """The value as JSON has it, or the nearest."""
     try:
-        return json.dumps(value, ensure_ascii=False, separators=separators, default=shown)
+        return json.dumps(value, ensure_ascii=False, separators=COMPACT, default=shown)
     except (ValueError, TypeError, RecursionError):  # a cycle, or keys that JSON does not have
-        return json.dumps(simplified(value), ensure_ascii=False, separators=separators)
+        return json.dumps(simplified(value), ensure_ascii=False, separators=COMPACT)
 
 
 def simplified(value: Any, depth: int = DEEPEST) -> Any:

@@ -19,6 +19,9 @@ class Log:
     def __getattr__(self, level: str) -> Any:
         return lambda message, /, **values: self.lines.append((level, message, values))
 
+    def bind(self, **_: Any) -> Log:
+        return self
+
     def messages(self, level: str | None = None) -> list[str]:
         return [message for found, message, _ in self.lines if level is None or found == level]
 

@@ -95,7 +95,7 @@ def collector(timeout: float = 5.0, **scripts: dict[str, Any]) -> Collector:
     HAPPENED.clear()
     made = Collector(
         configuration,
-        make_log=lambda *_: structlog.get_logger(),
+        make_log=lambda *_, **__: structlog.get_logger(),
         log=structlog.get_logger(),
         shutdown_timeout=timeout,
         load=lambda _, name: CLASSES.get(name),

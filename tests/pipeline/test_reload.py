@@ -178,7 +178,7 @@ class Running:
 
         self.collector = Collector(
             first,
-            make_log=lambda *_: structlog.get_logger(),
+            make_log=lambda *_, **__: structlog.get_logger(),
             log=structlog.get_logger(),
             shutdown_timeout=2,
             load=lambda _, name: CLASSES.get(name),

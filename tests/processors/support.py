@@ -67,6 +67,9 @@ class Log(CapturingLogger):
     def lines(self) -> list[tuple[str, str, dict[str, Any]]]:
         return [(call.method_name, call.args[0], call.kwargs) for call in self.calls]
 
+    def bind(self, **_: Any) -> Log:
+        return self
+
     def messages(self, *levels: str) -> list[str]:
         return [message for level, message, _ in self.lines if not levels or level in levels]
 

@@ -267,7 +267,9 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         batch.lost = sum(part.rows for part, _ in delivery.refused.values())
         left = await asyncio.to_thread(only, batch.payload, delivery.refused.keys(), batch.note["zone"])
         if not left.items or not await self.bury(left, Rejected(reasons)):
-            self.log.error("Exporting failed. Dropping data.", error=reasons, dropped_items=batch.lost)
+            self.log_of(batch.payload.signal).error(
+                "Exporting failed. Dropping data.", error=reasons, dropped_items=batch.lost
+            )
 
     async def _deliver(self, batch: Batch, part: Part, some: asyncio.Semaphore) -> Outcome:
         """Store one part. What may be stored already is looked for first, and afterwards too: the token may lie."""
@@ -366,7 +368,7 @@ class ClickHouseExporter(SendingExporter[ClickHouseSettings]):
         return self._failed(batch, part, error)
 
     def _say_stored(self, batch: Batch, part: Part, seconds: float) -> None:
-        self.log.info(
+        self.log_of(batch.payload.signal).info(
             f"Exporting {part.rows} {batch.payload.signal.item}s",
             table=part.target.label,
             bytes=len(part.block),

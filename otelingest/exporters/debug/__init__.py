@@ -69,27 +69,28 @@ class DebugExporter(SendingExporter[DebugExporterSettings]):
         super().__init__(settings, env)
         self._sampler = Sampler(settings.sampling_initial, settings.sampling_thereafter)
         self._texts = _TEXTS.get(settings.verbosity)
-        self._output: Output = InternalLog(self.log)
+        self._outputs: dict[Signal, Output] = {signal: InternalLog(self.log_of(signal)) for signal in Signal}
 
     async def start(self, host: Host) -> None:
         """Raises ConfigError for an output path that cannot be opened."""
         if not self.settings.use_internal_logger:
-            self._output = Files(self.settings.output_paths or ["stdout"])
+            self._outputs = dict.fromkeys(Signal, Files(self.settings.output_paths or ["stdout"]))
         await super().start(host)
 
     async def stop(self) -> None:
         await super().stop()
-        self._output.close()
+        for output in self._outputs.values():
+            output.close()
 
     async def push(self, batch: Batch) -> None:
         payload = batch.payload
         message = _MESSAGES[payload.signal]
         if self._sampler.passes(message):
-            self._output.write(message, counts(payload))
+            self._outputs[payload.signal].write(message, counts(payload))
         if self._texts is not None:
             self._write_text(payload, self._texts)
 
     def _write_text(self, payload: Payload, texts: ModuleType) -> None:
         text: str = texts.render(payload.signal, payload.message())
         if self._sampler.passes(text):
-            self._output.write(text, {})
+            self._outputs[payload.signal].write(text, {})

@@ -28,10 +28,10 @@ class Output(Protocol):
 
 
 class InternalLog:
-    """The collector's own log."""
+    """The collector's own log. Its lines tell what has arrived, not where in the code that was seen."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
-        self._log = log
+        self._log = log.bind(caller="")
 
     def write(self, message: str, fields: Mapping[str, Any]) -> None:
         self._log.info(message, **fields)

@@ -105,11 +105,11 @@ class OtlpGrpcExporter(SendingExporter[OtlpGrpcExporterSettings]):
         try:
             partial = read_partial(answer)
         except Unreadable as error:
-            self.log.warning("The answer to a delivered request cannot be read", error=str(error))
+            self.log_of(signal).warning("The answer to a delivered request cannot be read", error=str(error))
             return None
         if partial is not None:
             dropped = {f"dropped_{signal.metric_suffix}": partial.rejected}
-            self.log.warning("Partial success response", message=partial.message, **dropped)
+            self.log_of(signal).warning("Partial success response", message=partial.message, **dropped)
         return partial
 
 

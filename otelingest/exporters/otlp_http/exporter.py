@@ -123,11 +123,13 @@ class OtlpHttpExporter(SendingExporter[OtlpHttpExporterSettings]):
             else:
                 return None
         except Unreadable as error:
-            self.log.warning("The answer to a delivered request cannot be read", url=shown_url(url), error=str(error))
+            self.log_of(signal).warning(
+                "The answer to a delivered request cannot be read", url=shown_url(url), error=str(error)
+            )
             return None
         if partial is not None:
             dropped = {f"dropped_{signal.metric_suffix}": partial.rejected}
-            self.log.warning("Partial success response", message=partial.message, **dropped)
+            self.log_of(signal).warning("Partial success response", message=partial.message, **dropped)
         return partial
 
 

@@ -222,7 +222,8 @@ class SendingExporter(Exporter[S]):
             await lane.queue.put(payload, result=result)
         except ConsumeError as error:
             self.counters[payload.signal].enqueue_failed += payload.items
-            self.log.error("Exporting failed. Rejecting data.", error=str(error), rejected_items=payload.items)
+            log = self.log_of(payload.signal)
+            log.error("Exporting failed. Rejecting data.", error=str(error), rejected_items=payload.items)
             raise
         if result is not None:
             await result
@@ -277,7 +278,8 @@ class SendingExporter(Exporter[S]):
             hint += "" if self.settings.sending_queue is not None else _TRY_QUEUE
             dropped = batch.payload.items
             if not await self.bury(batch.payload, error):
-                self.log.error(f"Exporting failed. Dropping data.{hint}", error=str(error), dropped_items=dropped)
+                log = self.log_of(batch.payload.signal)
+                log.error(f"Exporting failed. Dropping data.{hint}", error=str(error), dropped_items=dropped)
             raise
         finally:
             counters.in_flight -= 1
@@ -298,7 +300,7 @@ class SendingExporter(Exporter[S]):
             self.log.error("Cannot keep a dead letter", error=str(failure))
             return False
         text = "Exporting failed. The data is kept as a dead letter: see `otelingest dead-letters`."
-        self.log.error(text, error=str(error), items=payload.items)
+        self.log_of(payload.signal).error(text, error=str(error), items=payload.items)
         return True
 
     async def _divide(self, batch: Batch) -> None:
@@ -354,9 +356,10 @@ class SendingExporter(Exporter[S]):
                 ended = _refused("interrupted due to shutdown: ", error)
                 ended.kind = SHUTDOWN
                 raise ended
-            tell = self.log.info
+            log = self.log_of(batch.payload.signal)
+            tell = log.info
             if self._stopping.is_set():
-                wait, tell = _STOPPING_INTERVAL, self.log.debug  # twice a second, from every consumer
+                wait, tell = _STOPPING_INTERVAL, log.debug  # twice a second, from every consumer
             tell(
                 "Exporting failed. Will retry the request after interval.",
                 error=str(error),
