@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from otelingest import __version__
 from otelingest.config.failures import ConfigurationError
+from otelingest.config.resource import legacy_attributes, resource_attributes
 from otelingest.config.sources import Told
 from otelingest.machine import give_back_memory, share_one_heap
 from otelingest.pipeline.errors import ConfigError
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from otelingest.config.configuration import Configuration, Registry
     from otelingest.config.telemetry import LogsSettings
     from otelingest.telemetry.processors import Processors
+
+_LEGACY_RESOURCE = (
+    "Using legacy service.telemetry.resource inline map format; "
+    "prefer service.telemetry.resource.attributes (array of maps with `name` and `value` keys)"
+)
 
 Load = Callable[[], "Configuration"]
 """Reads the configuration that the command line names. Raises ConfigurationError."""
@@ -34,7 +40,7 @@ def run(load: Load, shutdown_timeout: float, command: str) -> None:
     share_one_heap()
     configuration = _load_to_run(load)
     settings = configuration.service.telemetry
-    resource = settings.resource_attributes(command, __version__)
+    resource = resource_attributes(settings.resource, command, __version__)
     records = _log_records(settings.logs, resource)
     telemetry.setup(settings, resource, records.add if records else None)
     _tell(configuration)
@@ -82,7 +88,12 @@ def _tell(configuration: Configuration) -> None:
     log = telemetry.get_logger()
     for told in configuration.told:
         _log(log, told)
-    if configuration.service.telemetry.traces is not None:
+    settings = configuration.service.telemetry
+    if legacy := list(legacy_attributes(settings.resource)):
+        log.warning(_LEGACY_RESOURCE, legacy_resource_attributes=legacy)
+    if "detection/development" in settings.resource:
+        log.warning("service.telemetry.resource: detection/development has no effect")
+    if settings.traces is not None and settings.traces.processors:
         log.warning("service.telemetry.traces has no effect: otelingest does not trace itself yet")
     for (kind, id), name in configuration.aliases.items():
         component = telemetry.component_logger(kind[:-1], id)

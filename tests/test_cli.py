@@ -250,7 +250,11 @@ def test_it_runs_until_it_is_told_to_stop(tmp_path: Path) -> None:
         process.kill()
         process.wait()
     messages = [line.split("\t")[3] for line in log.read_text().splitlines()]
-    assert messages[:2] == ["Internal metrics telemetry disabled", "Starting otelingest..."]
+    assert messages[:3] == [
+        "Internal metrics telemetry disabled",
+        "Internal trace telemetry disabled",
+        "Starting otelingest...",
+    ]
     assert messages[-1] == "Shutdown complete."
 
 

@@ -54,6 +54,21 @@ def test_a_console_line(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_who_serves_one_pipeline_says_which(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(disable_zap_resource=True)
+    telemetry.component_logger("processor", ComponentId("batch"), "logs", "logs/a").info("Here", check_interval=1.0)
+    assert capsys.readouterr().err.rstrip("\n").split("\t")[-1] == (
+        '{"otelcol.component.id": "batch", "otelcol.component.kind": "processor", '
+        '"otelcol.pipeline.id": "logs/a", "otelcol.signal": "logs", "check_interval": 1}'
+    )
+
+
+def test_a_line_without_a_caller(capsys: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr(disable_zap_resource=True)
+    telemetry.get_logger(caller="").info("Traces", spans=1)
+    assert capsys.readouterr().err.rstrip("\n").split("\t")[1:] == ["info", "Traces", '{"spans": 1}']
+
+
 def test_a_json_line(capsys: pytest.CaptureFixture[str]) -> None:
     log_to_stderr(encoding="json")
     telemetry.get_logger().info("Ünready", after=Duration.parse("1500ms"))

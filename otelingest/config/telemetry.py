@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-import uuid
 from collections.abc import Iterator
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+from otelingest.config import resource
 from otelingest.config.settings import Duration, GoType, Headers, Naming, Problem, Secret, Settings
 from otelingest.config.types import Unreadable, go_quote
 from otelingest.config.views import ViewSettings
@@ -331,17 +331,6 @@ class TracesSettings(Settings):
         return _metrics_level(value)
 
 
-class ResourceAttribute(Settings):
-    """One attribute of the collector's own resource."""
-
-    name: str
-    """Its key."""
-    value: Any = None
-    """Its value."""
-    type: str | None = None
-    """The value's type, where it is not plain from the value."""
-
-
 class TelemetrySettings(Settings):
     """What the collector tells about itself."""
 
@@ -355,23 +344,5 @@ class TelemetrySettings(Settings):
     """What it calls itself: attributes by name (null takes a default away), or a list under `attributes`."""
 
     def problems(self) -> Iterator[Problem]:
-        for key, value in self.resource.items():
-            if key in ("attributes", "schema_url", "detection/development", "attributes_list"):
-                continue
-            if value is not None and not isinstance(value, str):
-                yield "resource", f'legacy resource attribute "{key}" must be string or null'
-        attributes = self.resource.get("attributes") or []
-        if not isinstance(attributes, list) or not all(isinstance(a, dict) and "name" in a for a in attributes):
-            yield "resource", "attributes must be a list of name and value"
-
-    def resource_attributes(self, name: str, version: str) -> dict[str, Any]:
-        """The attributes of this process's resource, sorted by key."""
-        result: dict[str, Any] = {
-            "service.instance.id": str(uuid.uuid4()),
-            "service.name": name,
-            "service.version": version,
-        }
-        given = {key: value for key, value in self.resource.items() if key not in ("attributes", "schema_url")}
-        given |= {str(entry["name"]): entry.get("value") for entry in self.resource.get("attributes") or ()}
-        result |= given
-        return {key: value for key, value in sorted(result.items()) if value is not None}
+        for problem in resource.problems(self.resource):
+            yield "resource", problem

@@ -127,7 +127,7 @@ class HealthCheck(Extension[HealthCheckSettings]):
                 f'failed to resolve middleware "{settings.middlewares[0].id}": middlewares are not supported yet'
             )
         self._host = host
-        self.log.info("Starting health_check extension", endpoint=settings.endpoint, path=settings.path)
+        self.log.info("Starting health_check extension", config=_shown(settings))
         app = PlainApp(self._respond)
         self._server = HttpServer(settings, app, self.log, authenticator=resolve(settings.auth, host))
         try:
@@ -185,6 +185,24 @@ class HealthCheck(Extension[HealthCheckSettings]):
             return {"status": "Server not available", "upSince": "0001-01-01T00:00:00Z", "uptime": ""}
         uptime = Duration(max(0, time.time_ns() - self._since))
         return {"status": "Server available", "upSince": _rfc3339(self._since), "uptime": str(uptime)}
+
+
+def _shown(settings: HealthCheckSettings) -> dict[str, Any]:
+    """What the start's log line says of the settings, under upstream's names."""
+    texts, check = settings.response_body, settings.check_collector_pipeline
+    return {
+        "Config": {
+            "ServerConfig": {"NetAddr": {"Endpoint": settings.endpoint, "Transport": settings.transport}},
+            "Path": settings.path,
+            "ResponseBody": texts and {"Healthy": texts.healthy, "Unhealthy": texts.unhealthy},
+            "CheckCollectorPipeline": {
+                "Enabled": check.enabled,
+                "Interval": check.interval,
+                "ExporterFailureThreshold": check.exporter_failure_threshold,
+            },
+            "UseV2": settings.use_v2,
+        }
+    }
 
 
 def _rfc3339(nanoseconds: int) -> str:

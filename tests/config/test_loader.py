@@ -10,6 +10,7 @@ from otelingest.config.failures import ConfigurationError
 from otelingest.config.gates import Turned, parse_gates
 from otelingest.config.loader import load
 from otelingest.config.rendering import render
+from otelingest.config.resource import resource_attributes
 from otelingest.config.service import PipelineId
 from otelingest.config.settings import ComponentId
 from tests.config.support import COMPONENTS, GOOD, REGISTRY, SizeSettings, loaded
@@ -262,7 +263,8 @@ def test_service_telemetry(tmp_path: Path) -> None:
     telemetry = loaded(text, tmp_path).service.telemetry
     assert telemetry.logs.level == "warn"
     assert telemetry.logs.sampling is None
-    assert telemetry.resource_attributes("command", "1.2") == {"service.name": "x", "service.version": "1.2"}
+    named = resource_attributes(telemetry.resource, "command", "1.2")
+    assert named == {"service.name": "x", "service.version": "1.2"}
 
 
 @pytest.mark.parametrize(

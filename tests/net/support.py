@@ -22,6 +22,9 @@ class Log:
     def bind(self, **_: Any) -> Log:
         return self
 
+    def try_unbind(self, *_: str) -> Log:
+        return self
+
     def messages(self, level: str | None = None) -> list[str]:
         return [message for found, message, _ in self.lines if level is None or found == level]
 

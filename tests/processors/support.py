@@ -70,6 +70,9 @@ class Log(CapturingLogger):
     def bind(self, **_: Any) -> Log:
         return self
 
+    def try_unbind(self, *_: str) -> Log:
+        return self
+
     def messages(self, *levels: str) -> list[str]:
         return [message for level, message, _ in self.lines if not levels or level in levels]
 

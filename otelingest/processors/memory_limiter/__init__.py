@@ -148,13 +148,15 @@ class MemoryLimiterProcessor(Processor[MemoryLimiterSettings]):
 
     def _make_limiter(self) -> MemoryLimiter:
         limits = self.settings.limits(self._total)
-        self.log.info(
+        # It is that of every pipeline that names the processor.
+        log = self.log.try_unbind("otelcol.pipeline.id", "otelcol.signal")
+        log.info(
             "Memory limiter configured",
             limit_mib=limits.hard // MIB,
             spike_limit_mib=(limits.hard - limits.soft) // MIB,
             check_interval=limits.check_interval,
         )
-        return MemoryLimiter(limits, process_memory(), self.log)
+        return MemoryLimiter(limits, process_memory(), log)
 
     def _total(self) -> int:
         """What percentages are of: an extension's `reserved_memory` (bytes, of an engine beside us) is not ours."""
