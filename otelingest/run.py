@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from otelingest import __version__
 from otelingest.config.failures import ConfigurationError
-from otelingest.config.resource import legacy_attributes, resource_attributes
 from otelingest.config.sources import Told
+from otelingest.config.telemetry.resource import legacy_attributes, resource_attributes
 from otelingest.machine import give_back_memory, share_one_heap
 from otelingest.pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from otelingest.config.configuration import Configuration, Registry
-    from otelingest.config.telemetry import LogsSettings
-    from otelingest.telemetry.processors import Processors
+    from otelingest.telemetry.providers import Providers
 
 _LEGACY_RESOURCE = (
     "Using legacy service.telemetry.resource inline map format; "
@@ -35,33 +34,16 @@ def run(load: Load, shutdown_timeout: float, command: str) -> None:
     shutdown_timeout: seconds.
     command: the name that the collector goes by.
     """
-    from otelingest import telemetry
+    from otelingest.telemetry.providers import Providers
 
     share_one_heap()
     configuration = _load_to_run(load)
     settings = configuration.service.telemetry
     resource = resource_attributes(settings.resource, command, __version__)
-    records = _log_records(settings.logs, resource)
-    telemetry.setup(settings, resource, records.add if records else None)
+    providers = Providers(settings, resource)
     _tell(configuration)
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        runner.run(_serve(configuration, load, command, shutdown_timeout, resource, records))
-
-
-def _log_records(settings: LogsSettings, resource: Mapping[str, Any]) -> Processors:
-    from otelingest import telemetry
-    from otelingest.telemetry import log_records
-    from otelingest.telemetry.processors import Processors
-
-    try:
-        return Processors(
-            settings.processors,
-            "logs",
-            lambda records: log_records.encode(records, resource),
-            telemetry.get_logger(),
-        )
-    except ConfigError as error:
-        raise ConfigError(f"failed to create logger: {error}") from None
+        runner.run(_serve(configuration, load, command, shutdown_timeout, resource, providers))
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
@@ -93,8 +75,6 @@ def _tell(configuration: Configuration) -> None:
         log.warning(_LEGACY_RESOURCE, legacy_resource_attributes=legacy)
     if "detection/development" in settings.resource:
         log.warning("service.telemetry.resource: detection/development has no effect")
-    if settings.traces is not None and settings.traces.processors:
-        log.warning("service.telemetry.traces has no effect: otelingest does not trace itself yet")
     for (kind, id), name in configuration.aliases.items():
         component = telemetry.component_logger(kind[:-1], id)
         component.warning(f'"{id.type}" alias is deprecated; use "{name}" instead')
@@ -117,26 +97,22 @@ async def _serve(
     command: str,
     shutdown_timeout: float,
     resource: Mapping[str, Any],
-    records: Processors,
+    providers: Providers,
 ) -> None:
     from otelingest import telemetry
     from otelingest.pipeline import registry as installed
     from otelingest.pipeline.collector import Collector
-    from otelingest.telemetry.metrics import Metrics, check_metrics
-    from otelingest.telemetry.processors import check_processors
+    from otelingest.telemetry.providers import check
 
     async def reread() -> Configuration:
         installed.look_again()
         found = await asyncio.to_thread(_load_to_run, load)
-        check_metrics(found.service.telemetry.metrics)
-        check_processors(found.service.telemetry.logs.processors, "logs")
+        check(found.service.telemetry)
         return found
 
     async def applied(found: Configuration) -> None:
         try:
-            await records.apply(found.service.telemetry.logs.processors)
-            telemetry.setup(found.service.telemetry, resource, records.add if records else None)
-            await metrics.apply(found.service.telemetry.metrics)
+            await providers.apply(found.service.telemetry)
         except ConfigError as error:
             log.error("Cannot apply service.telemetry", error=str(error))
         _tell(found)
@@ -152,12 +128,10 @@ async def _serve(
         reread=reread,
         applied=applied,
         resource=resource,
+        tracer=providers.tracer,
     )
-    metrics = Metrics(collector.totals, resource, log)
     try:
-        await records.start()
-        await metrics.apply(configuration.service.telemetry.metrics)
-        log.info("Internal trace telemetry disabled")
+        await providers.start(collector.totals)
         collector.build()
         _tell_codec(log)
         gc.freeze()
@@ -167,8 +141,7 @@ async def _serve(
         finally:
             thrift.cancel()
     finally:
-        await metrics.stop()
-        await records.stop()
+        await providers.stop()
 
 
 def find_component(kind: Any, type: str) -> Any:

@@ -17,7 +17,8 @@ from pydantic import SecretStr
 
 from otelingest import telemetry
 from otelingest.config.settings import ComponentId, Duration
-from otelingest.config.telemetry import LogSampling, TelemetrySettings
+from otelingest.config.telemetry import TelemetrySettings
+from otelingest.config.telemetry.logs import LogSampling
 from otelingest.pipeline.errors import ConfigError
 
 RESOURCE = {"service.name": "otelingest"}
@@ -266,3 +267,25 @@ def test_what_libraries_log_comes_too(capsys: pytest.CaptureFixture[str]) -> Non
     (line,) = capsys.readouterr().err.splitlines()
     assert line.split("\t")[1:4:2] == ["warn", "careful: x"]
     assert '"logger": "some.library"' in line
+
+
+def test_loggers_that_live_on_follow_a_change_of_the_settings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "log.jsonl"
+    try:
+        telemetry.setup(TelemetrySettings(), {})
+        log = telemetry.component_logger("receiver", ComponentId("otlp"))
+        log.debug("too low")
+        log.info("first")
+        keys = {"level": "debug", "encoding": "json", "output_paths": [str(path)]}
+        telemetry.setup(TelemetrySettings.model_validate({"logs": keys}), {})
+        log.debug("second")
+        telemetry.setup(TelemetrySettings.model_validate({"logs": {"level": "error"}}), {})
+        log.warning("too low")
+        log.error("third")
+    finally:
+        telemetry.setup(TelemetrySettings(), {})
+    printed = capsys.readouterr().err
+    assert [line.split("\t")[3] for line in printed.splitlines()] == ["first", "third"]
+    assert json.loads(path.read_text())["msg"] == "second"

@@ -20,6 +20,7 @@ from otelingest.pipeline.senders import Needs
 
 if TYPE_CHECKING:
     from otelingest.net.measured import Calls
+    from otelingest.net.spans import NetSpans
 
 _GRACE = 60.0
 """Seconds that calls may go on over a channel that is replaced."""
@@ -34,10 +35,16 @@ class CallFailed(Exception):
 
 
 class GrpcClient:
-    """`start`, `call` any number of times at once, `close`. observe: what wants to know of every call."""
+    """`start`, `call` any number of times at once, `close`. observe: what wants to know of every call.
 
-    def __init__(self, settings: GrpcClientSettings, log: Any, *, observe: Calls | None = None) -> None:
+    spans: makes the collector's own spans of them, and tells the server.
+    """
+
+    def __init__(
+        self, settings: GrpcClientSettings, log: Any, *, observe: Calls | None = None, spans: NetSpans | None = None
+    ) -> None:
         self._observe = observe
+        self._spans = spans
         self._settings = settings
         self._log = log
         self._authenticator: Authenticator | None = None
@@ -84,6 +91,18 @@ class GrpcClient:
 
         seconds: until the call is given up; told to the server too. context: whose data it is.
         """
+        if self._spans is None or not self._spans.on:
+            return await self._observed(method, request, seconds, context)
+        with self._spans.calling(method, self._settings.address) as span:
+            try:
+                answer = await self._observed(method, request, seconds, context)
+            except CallFailed as error:
+                span.ended(error.status.code, error.status.message)
+                raise
+            span.ended(Code.OK)
+            return answer
+
+    async def _observed(self, method: str, request: bytes, seconds: float | None, context: Context) -> bytes:
         if self._observe is None:
             return await self._call(method, request, seconds, context)
         with self._observe.of(method) as call:
@@ -106,6 +125,8 @@ class GrpcClient:
             await authorize(self._authenticator, texts, context)
             binary = [(name, value) for name, value in metadata if isinstance(value, bytes)]
             metadata = [*binary, *(_entry(name, value) for name, value in texts.items())]
+        if self._spans is not None and self._spans.on:
+            metadata = [*metadata, *self._spans.headers()]
         call = self._channel.unary_unary(method)(
             request, timeout=seconds, metadata=metadata, wait_for_ready=self._settings.wait_for_ready
         )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from yarl import URL
 
     from otelingest.net.measured import Requests
+    from otelingest.net.spans import NetSpans
 
 ANSWER_LIMIT = 64 * 1024
 """Bytes of an answer that are read; what an OTLP server has to say is a few hundred."""
@@ -60,12 +61,20 @@ class HttpClient:
     """`start`, `post` any number of times at once, `close`.
 
     secure: whether any URL is https. observe: what wants to know of every request.
+    spans: makes the collector's own spans of them, and tells the server.
     """
 
     def __init__(
-        self, settings: HttpClientSettings, log: Any, *, secure: bool, observe: Requests | None = None
+        self,
+        settings: HttpClientSettings,
+        log: Any,
+        *,
+        secure: bool,
+        observe: Requests | None = None,
+        spans: NetSpans | None = None,
     ) -> None:
         self._observe = observe
+        self._spans = spans
         self._settings = settings
         self._secure = secure
         self._log = log
@@ -139,16 +148,24 @@ class HttpClient:
         headers = {**self._headers, "Content-Type": content_type}
         await authorize(self._authenticator, headers, context)
         try:
-            if self._observe is None:
-                return await self._post(url, body, headers)
-            with self._observe.of(url, len(body) if size is None else size) as request:
-                answer = await self._post(url, body, headers)
-                request.status = answer.status
+            if self._spans is None or not self._spans.on:
+                return await self._observed(url, body, headers, size)
+            with self._spans.posting(url, headers) as span:
+                answer = await self._observed(url, body, headers, size)
+                span.status(answer.status)
                 return answer
         except TimeoutError:
             raise
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Refused(f'failed to make an HTTP request: Post "{shown_url(url)}": {failure_reason(error)}') from None
+
+    async def _observed(self, url: str, body: bytes, headers: Mapping[str, str], size: int | None) -> Answer:
+        if self._observe is None:
+            return await self._post(url, body, headers)
+        with self._observe.of(url, len(body) if size is None else size) as request:
+            answer = await self._post(url, body, headers)
+            request.status = answer.status
+            return answer
 
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         from yarl import URL

@@ -20,6 +20,7 @@ from otelingest.pipeline.metrics import Totals
 from otelingest.pipeline.payload import Payload
 from otelingest.pipeline.registry import load
 from otelingest.pipeline.system import System, assemble
+from otelingest.pipeline.tracing import Tracer
 
 STOP_GRACE = 1.0
 """Seconds that a component may overrun the deadline of a shutdown before it is abandoned."""
@@ -66,6 +67,7 @@ class Collector:
         reread: Callable[[], Awaitable[ConfigurationLike]] | None = None,
         applied: Callable[[Any], Awaitable[None]] | None = None,
         resource: Mapping[str, Any] | None = None,
+        tracer: Tracer | None = None,
     ) -> None:
         self.stop_deadline: float | None = None
         self.resource = resource or {}
@@ -77,6 +79,7 @@ class Collector:
         self._load = load
         self._reread = reread
         self._applied = applied
+        self._tracer = tracer
         self.system = System()
         self._started: list[Node] = []
         self._views: dict[Node, _View] = {}
@@ -130,7 +133,7 @@ class Collector:
 
     def build(self) -> None:
         """Make every extension and component in use; start nothing. Raises ConfigError."""
-        self.system = assemble(self._configuration, self._load, self._make_log)
+        self.system = assemble(self._configuration, self._load, self._make_log, tracer=self._tracer)
 
     async def run(self) -> None:
         """Start, serve until SIGTERM or SIGINT, drain, stop. On SIGHUP, take over a new configuration.
@@ -234,7 +237,7 @@ class Collector:
         try:
             assert self._reread is not None
             configuration = await self._reread()
-            system = assemble(configuration, self._load, self._make_log, self.system)
+            system = assemble(configuration, self._load, self._make_log, self.system, self._tracer)
             fresh = [node for node in system.nodes if node not in self._started]
             retired = [node for node in self._started if node not in system.nodes]
             await self._take_over(system, fresh, retired)

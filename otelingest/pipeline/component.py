@@ -18,6 +18,7 @@ from otelingest.config.settings import ComponentId, Settings
 from otelingest.pipeline.errors import Partial
 from otelingest.pipeline.metrics import Sample
 from otelingest.pipeline.payload import Payload, Signal
+from otelingest.pipeline.tracing import Tracer
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -88,6 +89,7 @@ class Env:
     that are still known of a sender, of whom nothing else is. A signal that is not here comes as it was sent.
     detailed: whether the collector's own metrics are of level detailed: only then is anything worth its cost that no
     other level shows.
+    tracer: makes the collector's own spans, where anyone wants them.
     """
 
     id: ComponentId
@@ -97,6 +99,7 @@ class Env:
     batching: Mapping[Signal, Batching] = field(default_factory=dict)
     known: Mapping[Signal, frozenset[str]] = field(default_factory=dict)
     detailed: bool = False
+    tracer: Tracer = field(default_factory=Tracer)
 
 
 class Component(Generic[S]):

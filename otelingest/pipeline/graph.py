@@ -16,6 +16,7 @@ from otelingest.pipeline.links import DepartureMeter, Meter, Slot, TimingMeter, 
 from otelingest.pipeline.metrics import INCOMING_ITEMS, INTERNAL_DURATION, OUTGOING_ITEMS, Sample
 from otelingest.pipeline.payload import Signal
 from otelingest.pipeline.registry import Kind
+from otelingest.pipeline.tracing import Tracer
 
 Load = Callable[[Kind, str], "type[Any] | None"]
 Role = Literal["receivers", "exporters"]
@@ -126,16 +127,18 @@ def build(
     stale: Collection[Node] = (),
     *,
     detail: Hashable = None,
+    tracer: Tracer | None = None,
 ) -> Graph:
     """Make the components that `pipelines` names and tie them together. Starts nothing.
 
     pipelines: by id, which has a `signal` and prints as `signal[/name]`.
     running: a graph of which everything is taken over whose settings and place are still the same, but for `stale`.
     detail: None, or what is to be measured beyond what costs nothing. Nothing is taken over where that changes.
+    tracer: always the same one.
     Raises ConfigError, with the collector's texts, for a component that does not support a signal, a connector that
     leads nowhere, a cycle, and whatever a component's own constructor finds wrong.
     """
-    return _Builder(pipelines, settings, load, make_log, running or Graph(), stale, detail).build()
+    return _Builder(pipelines, settings, load, make_log, running or Graph(), stale, detail, tracer or Tracer()).build()
 
 
 class _Builder:
@@ -154,6 +157,7 @@ class _Builder:
         running: Graph,
         stale: Collection[Node],
         detail: Hashable,
+        tracer: Tracer,
     ) -> None:
         self._pipelines = pipelines
         self._settings = settings
@@ -162,6 +166,7 @@ class _Builder:
         self._running = running
         self._stale = stale
         self._detail = detail
+        self._tracer = tracer
         self._graph = Graph()
         self._entries: dict[Any, Consumer] = {}
         self._durable: dict[Any, bool] = {}
@@ -200,7 +205,11 @@ class _Builder:
     ) -> Consumer:
         place = (pipeline_id, processor_id)
         before, behind = (TimingMeter, DepartureMeter) if self._detail is not None else (Meter, Meter)
-        outgoing: Meter = self._part(("outgoing", *place), (id(next), behind), lambda: behind(next))
+        outgoing: Meter = self._part(
+            ("outgoing", *place),
+            (id(next), behind),
+            lambda: behind(next, self._tracer, "End processing.", str(processor_id)),
+        )
         durable = self._durable[pipeline_id]
         processors = self._pipelines[pipeline_id].processors
         keys = self._known_behind(processors[: processors.index(processor_id)])
@@ -215,7 +224,11 @@ class _Builder:
             extra={"durable": durable, "known": known},
         )
         processor: Any = node.component
-        incoming: Meter = self._part(("incoming", *place), (id(processor), before), lambda: before(processor))
+        incoming: Meter = self._part(
+            ("incoming", *place),
+            (id(processor), before),
+            lambda: before(processor, self._tracer, "Start processing.", str(processor_id)),
+        )
         if processor.counted:
             (signal,) = signals
             self._graph.passages.append(Passage(processor_id, signal, incoming, outgoing))
@@ -363,7 +376,9 @@ class _Builder:
 
         def make() -> Component[Any]:
             made: Component[Any] = component(
-                settings, Env(id, log, signals, detailed=self._detail is not None, **extra), *next
+                settings,
+                Env(id, log, signals, detailed=self._detail is not None, tracer=self._tracer, **extra),
+                *next,
             )
             return made
 

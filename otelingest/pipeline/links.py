@@ -12,6 +12,7 @@ from otelingest.pipeline.component import Consumer
 from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.metrics import DEFAULT_BOUNDS, Histogram
 from otelingest.pipeline.payload import Payload
+from otelingest.pipeline.tracing import Tracer, current_span
 
 Result = Partial | Exception | None
 Taken = Coroutine[Any, Any, Partial | None]
@@ -49,17 +50,30 @@ class Slot:
 
 
 class Meter:
-    """Counts the items that pass from one component to the next."""
+    """Counts the items that pass to a processor, or from it to what is behind.
 
-    __slots__ = ("_next", "items")
+    event: what the collector's own spans tell of a passage.
+    """
 
-    def __init__(self, next: Consumer) -> None:
+    __slots__ = ("_event", "_next", "_processor", "_tracer", "items")
+
+    def __init__(self, next: Consumer, tracer: Tracer, event: str, processor: str) -> None:
         self._next = next
+        self._tracer = tracer
+        self._event = event
+        self._processor = processor
         self.items = 0
 
     def consume(self, payload: Payload) -> Taken:
         self.items += payload.items
+        if self._tracer.on:
+            self._mark()
         return self._next.consume(payload)
+
+    def _mark(self) -> None:
+        span = current_span()
+        if span is not None:
+            span.add_event(self._event, processor=self._processor)
 
 
 _elsewhere: contextvars.ContextVar[list[float]] = contextvars.ContextVar("seconds spent behind the processor")
@@ -70,8 +84,8 @@ class TimingMeter(Meter):
 
     __slots__ = ("seconds",)
 
-    def __init__(self, next: Consumer) -> None:
-        super().__init__(next)
+    def __init__(self, next: Consumer, tracer: Tracer, event: str, processor: str) -> None:
+        super().__init__(next, tracer, event, processor)
         self.seconds = Histogram(DEFAULT_BOUNDS)
 
     async def consume(self, payload: Payload) -> Partial | None:

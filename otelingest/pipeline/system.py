@@ -11,6 +11,7 @@ from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.graph import Graph, Load, MakeLog, Node, build
 from otelingest.pipeline.metrics import Level, count_also
 from otelingest.pipeline.registry import Kind
+from otelingest.pipeline.tracing import Tracer
 
 
 class System:
@@ -25,7 +26,13 @@ class System:
         return [*self.extensions.values(), *self.graph.nodes]
 
 
-def assemble(configuration: Any, load: Load, make_log: MakeLog, running: System | None = None) -> System:
+def assemble(
+    configuration: Any,
+    load: Load,
+    make_log: MakeLog,
+    running: System | None = None,
+    tracer: Tracer | None = None,
+) -> System:
     """Make what a configuration has in use, and start nothing. Raises ConfigError.
 
     running: what runs. Of that, everything is taken over whose settings and place have not changed.
@@ -47,7 +54,8 @@ def assemble(configuration: Any, load: Load, make_log: MakeLog, running: System 
     stale = [node for node in known.graph.nodes if node.uses & changed]
     try:
         detail = _detail(configuration.service.telemetry.metrics)
-        graph = build(configuration.service.pipelines, settings, load, make_log, known.graph, stale, detail=detail)
+        pipelines = configuration.service.pipelines
+        graph = build(pipelines, settings, load, make_log, known.graph, stale, detail=detail, tracer=tracer)
     except ConfigError as error:
         raise ConfigError(f"failed to build pipelines: {error}") from error
     return System(extensions, graph)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
-from otelingest.config.telemetry import PrometheusReader
+from otelingest.config.telemetry.metrics import PrometheusReader
 from otelingest.pipeline.metrics import Histogram, Instrument, Labels, Level, Totals
 from otelingest.prometheus.families import Bucket, Distribution, Family, Point
 from otelingest.prometheus.text import write_text

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otelingest.config.telemetry import SCHEMA_URL
-from otelingest.telemetry.values import simplified, text_of
+from otelingest.telemetry.values import put_attributes, text_of, utf8
 
 _SCOPE = "go.opentelemetry.io/collector/service"
 _OF_SCOPE = ("otelcol.component.id", "otelcol.component.kind", "otelcol.pipeline.id", "otelcol.signal")
 """Fields that say which component logs: attributes of the scope."""
 _SEVERITIES = {"debug": 5, "info": 9, "warn": 13, "error": 17}
 _NAMES = {"error": "exception.message", "stacktrace": "exception.stacktrace"}
-_INT64 = 1 << 63
 
 
 class Caller(NamedTuple):
@@ -50,48 +49,30 @@ def record_of(level: str, message: str, caller: Caller | None, fields: Mapping[s
     name, component = _SCOPE, []
     for key, value in fields.items():
         if key in _OF_SCOPE:
-            component.append((key, _utf8(text_of(value))))
+            component.append((key, utf8(text_of(value))))
         elif key == "logger":
-            name = _utf8(text_of(value))
+            name = utf8(text_of(value))
         else:
             if key == "error" and isinstance(value, BaseException):
                 attributes["exception.type"] = type(value).__qualname__
-            attributes[_utf8(_NAMES.get(key, key))] = _attribute(value)
-    return LogRecord(time.time_ns(), level, _utf8(message), (name, tuple(component)), attributes)
-
-
-def _attribute(value: Any) -> Any:
-    """The value as an attribute has it: integers of 64 bits at most, texts that UTF-8 has."""
-    value = simplified(value)
-    if isinstance(value, str):
-        return _utf8(value)
-    if isinstance(value, int) and not -_INT64 <= value < _INT64:
-        return str(value)
-    if isinstance(value, dict):
-        return {_utf8(key): _attribute(item) for key, item in value.items()}
-    return [_attribute(item) for item in value] if isinstance(value, list) else value
-
-
-def _utf8(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
+            attributes[utf8(_NAMES.get(key, key))] = value
+    return LogRecord(time.time_ns(), level, utf8(message), (name, tuple(component)), attributes)
 
 
 def encode(records: Sequence[LogRecord], resource: Mapping[str, Any]) -> bytes:
     """An `ExportLogsServiceRequest`. resource: attributes of this process."""
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-    from otelingest.codec.any_values import map_to_entries
-
     request = ExportLogsServiceRequest()
     ours = request.resource_logs.add(schema_url=SCHEMA_URL)
-    map_to_entries(_attribute(dict(resource)), ours.resource.attributes)
+    put_attributes(ours.resource.attributes, resource)
     scopes: dict[Any, Any] = {}
     for record in records:
         if record.scope not in scopes:
             scopes[record.scope] = ours.scope_logs.add()
             name, attributes = record.scope
             scopes[record.scope].scope.name = name
-            map_to_entries(dict(attributes), scopes[record.scope].scope.attributes)
+            put_attributes(scopes[record.scope].scope.attributes, dict(attributes))
         one = scopes[record.scope].log_records.add(
             time_unix_nano=record.time,
             observed_time_unix_nano=record.time,
@@ -99,6 +80,6 @@ def encode(records: Sequence[LogRecord], resource: Mapping[str, Any]) -> bytes:
             severity_text=record.level,
         )
         one.body.string_value = record.body
-        map_to_entries(dict(record.attributes), one.attributes)
+        put_attributes(one.attributes, record.attributes)
     data: bytes = request.SerializeToString()
     return data

@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 import structlog
 
-from otelingest.config.telemetry import LogSampling, LogsSettings, TelemetrySettings
+from otelingest.config.telemetry import TelemetrySettings
+from otelingest.config.telemetry.logs import LogSampling, LogsSettings
 from otelingest.config.types import Duration
 from otelingest.pipeline.errors import ConfigError
 from otelingest.telemetry.log_records import Caller, LogRecord, record_of
@@ -68,29 +69,57 @@ def setup(
     logs = settings.logs
     if logs.encoding not in ("console", "json"):
         raise ConfigError(f'failed to create logger: no encoder registered for name "{logs.encoding}"')
-    sink = Sink(map(open_output, logs.output_paths), map(open_output, logs.error_output_paths))
+    _sink.use(map(open_output, logs.output_paths), map(open_output, logs.error_output_paths))
     fields = sorted(logs.initial_fields.items())
     if resource and not logs.disable_zap_resource:
         fields.append(("resource", Fields(resource)))
-    _configure(logs, fields, sink, records)
+    _configure(logs, fields, records)
     _take_over_standard_logging(max(_LEVELS[logs.level], logging.WARNING))
 
 
 def _configure(
-    logs: LogsSettings, fields: Sequence[tuple[str, Any]], sink: Sink, records: Callable[[LogRecord], None] | None
+    logs: LogsSettings, fields: Sequence[tuple[str, Any]], records: Callable[[LogRecord], None] | None
 ) -> None:
+    global _level
+    _level = _LEVELS[logs.level]
     processors: list[Any] = []
     if logs.sampling is not None and logs.sampling.enabled:
         processors.append(Sampler(logs.sampling))
     stacks = () if logs.disable_stacktrace else ("warn", "error") if logs.development else ("error",)
     encoding: Encoding = "json" if logs.encoding == "json" else "console"
     processors.append(Renderer(encoding, fields, callers=not logs.disable_caller, stacks=stacks, records=records))
+    _processors[:] = processors
     structlog.configure(
-        processors=processors,
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[logs.level]),
-        logger_factory=lambda *_: sink,
+        processors=_processors,
+        wrapper_class=Logger,
+        logger_factory=lambda *_: _sink,
         cache_logger_on_first_use=False,
     )
+
+
+class Logger(structlog.make_filtering_bound_logger(logging.NOTSET)):  # type: ignore[misc]
+    """Prints by the settings of now, not by those of when it was made: components have theirs for as long as they live.
+
+    What is below the level costs no more than a comparison.
+    """
+
+    def debug(self, event: str, *args: Any, **values: Any) -> Any:
+        return super().debug(event, *args, **values) if _level <= logging.DEBUG else None
+
+    def info(self, event: str, *args: Any, **values: Any) -> Any:
+        return super().info(event, *args, **values) if _level <= logging.INFO else None
+
+    def warning(self, event: str, *args: Any, **values: Any) -> Any:
+        return super().warning(event, *args, **values) if _level <= logging.WARNING else None
+
+    def error(self, event: str, *args: Any, **values: Any) -> Any:
+        return super().error(event, *args, **values) if _level <= logging.ERROR else None
+
+
+# What every logger of the process prints by. Loggers keep hold of the list and the sink, so these stay the same ones.
+_level = logging.INFO
+_processors: list[Any] = []
+_sink = Sink((), ())
 
 
 class Sampler:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from otelingest.config.telemetry import MetricReader, MetricsSettings, PeriodicReader, PrometheusReader
+from otelingest.config.telemetry.metrics import MetricReader, MetricsSettings, PeriodicReader, PrometheusReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Level, Totals
 from otelingest.telemetry import process

@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from otelingest.config.telemetry import BatchRecordProcessor, RecordProcessor
+from otelingest.config.telemetry.exporters import BatchRecordProcessor, RecordProcessor
 from otelingest.pipeline.errors import ConfigError, Rejected
 from otelingest.telemetry.sender import SENDING_FAILED, check_exporter, make_sender
 

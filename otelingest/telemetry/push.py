@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from otelingest.config.telemetry import PeriodicReader
+from otelingest.config.telemetry.metrics import PeriodicReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Histogram, Instrument, Level, Totals
 from otelingest.telemetry.sender import SENDING_FAILED, check_exporter, make_sender

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
-from otelingest.config.telemetry import OtlpTarget
+from otelingest.config.telemetry.exporters import OtlpTarget
 from otelingest.pipeline.errors import ConfigError, Refused, Rejected
 
 if TYPE_CHECKING:

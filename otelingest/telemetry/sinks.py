@@ -34,8 +34,12 @@ class Sink:
     """Where lines go. Stands in for structlog's loggers."""
 
     def __init__(self, outputs: Iterable[Output], errors: Iterable[Output]) -> None:
-        self._outputs = list(outputs)
-        self._errors = list(errors)
+        self._failed = False
+        self._outputs, self._errors = list(outputs), list(errors)
+
+    def use(self, outputs: Iterable[Output], errors: Iterable[Output]) -> None:
+        """Write to these from now on."""
+        self._outputs, self._errors = list(outputs), list(errors)
         self._failed = False
 
     def msg(self, line: str) -> None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from otelingest.config.views import ViewAggregation, ViewSelector, ViewSettings, ViewStream
+from otelingest.config.telemetry.views import ViewAggregation, ViewSelector, ViewSettings, ViewStream
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Histogram, Instrument, Labels, Totals
 

@@ -10,9 +10,9 @@ from otelingest.config.failures import ConfigurationError
 from otelingest.config.gates import Turned, parse_gates
 from otelingest.config.loader import load
 from otelingest.config.rendering import render
-from otelingest.config.resource import resource_attributes
 from otelingest.config.service import PipelineId
 from otelingest.config.settings import ComponentId
+from otelingest.config.telemetry.resource import resource_attributes
 from tests.config.support import COMPONENTS, GOOD, REGISTRY, SizeSettings, loaded
 
 UNREADABLE = (

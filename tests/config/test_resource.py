@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from otelingest.config.resource import legacy_attributes, problems, resource_attributes
+from otelingest.config.telemetry.resource import legacy_attributes, problems, resource_attributes
 
 
 def test_values_are_texts_as_go_prints_them() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from otelingest.config.failures import ConfigurationError
-from otelingest.config.telemetry import MetricsSettings, PrometheusReader
+from otelingest.config.telemetry.metrics import MetricsSettings, PrometheusReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Histogram, Instrument, Level, Sample, Totals
 from otelingest.telemetry.exposition import Exposition

@@ -12,7 +12,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 
 from otelingest import telemetry
 from otelingest.config.service import ServiceSettings
-from otelingest.config.telemetry import LogsSettings, TelemetrySettings
+from otelingest.config.telemetry import TelemetrySettings
+from otelingest.config.telemetry.logs import LogsSettings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.telemetry import log_records
 from otelingest.telemetry.log_records import Caller, LogRecord, record_of

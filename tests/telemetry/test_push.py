@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from otelingest.config.telemetry import MetricsSettings
+from otelingest.config.telemetry.metrics import MetricsSettings
 from otelingest.pipeline.metrics import Histogram, Instrument, Level, Sample, Totals
 from otelingest.telemetry.metrics import Metrics
 from otelingest.telemetry.push import encode

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from otelingest.config.telemetry import MetricsSettings
-from otelingest.config.views import ViewSettings
+from otelingest.config.telemetry.metrics import MetricsSettings
+from otelingest.config.telemetry.views import ViewSettings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import DEFAULT_BOUNDS, Distributions, Histogram, Instrument, Sample, Totals, count_also
 from otelingest.telemetry.metrics import check_metrics

@@ -11,6 +11,7 @@ from otelingest.exporters.sending.exporter import format_seconds
 from otelingest.net.answers import Unreadable, read_partial
 from otelingest.net.grpc_client import CallFailed, GrpcClient
 from otelingest.net.grpc_client_settings import Compression, GrpcClientSettings
+from otelingest.net.spans import NetSpans
 from otelingest.net.status import GO_NAME, Code, Status
 from otelingest.pipeline.component import Env, Host
 from otelingest.pipeline.errors import Partial, Refused, Rejected
@@ -68,7 +69,8 @@ class OtlpGrpcExporter(SendingExporter[OtlpGrpcExporterSettings]):
             from otelingest.net.measured import Calls
 
             self._measured = Calls("client")
-        self._client = GrpcClient(settings, env.log, observe=self._measured)
+        spans = NetSpans(env.tracer, component_id=str(env.id), component_kind="exporter")
+        self._client = GrpcClient(settings, env.log, observe=self._measured, spans=spans)
 
     def metrics(self) -> Iterator[Sample]:
         yield from super().metrics()

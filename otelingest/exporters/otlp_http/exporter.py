@@ -19,6 +19,7 @@ from otelingest.net.answers import (
 )
 from otelingest.net.http_client import Answer, HttpClient, shown_url
 from otelingest.net.limits import BIG_BODY
+from otelingest.net.spans import NetSpans
 from otelingest.net.status import GO_NAME, Code, Status
 from otelingest.pipeline.component import Env, Host
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
@@ -67,7 +68,8 @@ class OtlpHttpExporter(SendingExporter[OtlpHttpExporterSettings]):
             from otelingest.net.measured import Requests
 
             self._measured = Requests()
-        self._client = HttpClient(settings, env.log, secure=secure, observe=self._measured)
+        spans = NetSpans(env.tracer, component_id=str(env.id), component_kind="exporter")
+        self._client = HttpClient(settings, env.log, secure=secure, observe=self._measured, spans=spans)
         self._content_type = PROTOBUF if settings.encoding == "proto" else JSON
 
     def metrics(self) -> Iterator[Sample]:

@@ -15,6 +15,7 @@ from otelingest.exporters.sending.intake import Intake
 from otelingest.exporters.sending.queue import MemoryQueue, Queue
 from otelingest.exporters.sending.retry import Backoff
 from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, SendingSettings, Sizer, batch_settings
+from otelingest.exporters.sending.spans import sending
 from otelingest.pipeline.component import Env, Exporter, Host
 from otelingest.pipeline.errors import ConfigError, ConsumeError, Partial, Refused, Rejected
 from otelingest.pipeline.metrics import Sample
@@ -263,6 +264,14 @@ class SendingExporter(Exporter[S]):
 
     async def _send(self, batch: Batch) -> Partial | None:
         """Try until a batch has arrived. Raises what made it be dropped."""
+        if not self.env.tracer.on:
+            return await self._try(batch)
+        with sending(self.env.tracer, str(self.env.id), batch.payload) as one:
+            partial = await self._try(batch)
+            one.arrived(partial)
+            return partial
+
+    async def _try(self, batch: Batch) -> Partial | None:
         counters = self.counters[batch.payload.signal]
         counters.in_flight += 1
         try:
@@ -276,10 +285,8 @@ class SendingExporter(Exporter[S]):
             counters.failed(batch.payload.items, error)
             hint = "" if self.settings.retry_on_failure.enabled or isinstance(error, Rejected) else _TRY_RETRY
             hint += "" if self.settings.sending_queue is not None else _TRY_QUEUE
-            dropped = batch.payload.items
             if not await self.bury(batch.payload, error):
-                log = self.log_of(batch.payload.signal)
-                log.error(f"Exporting failed. Dropping data.{hint}", error=str(error), dropped_items=dropped)
+                self._tell_failure(batch.payload, error, hint)
             raise
         finally:
             counters.in_flight -= 1
@@ -289,6 +296,14 @@ class SendingExporter(Exporter[S]):
         if lost:
             counters.failed(lost, OTHER)
         return partial
+
+    def _tell_failure(self, payload: Payload, error: Exception, hint: str) -> None:
+        """Without a queue the data is whose it was before, and it is for him to drop it."""
+        log, text = self.log_of(payload.signal), str(error)
+        if self.settings.sending_queue is None:
+            log.error(f"Exporting failed. Rejecting data.{hint}", error=text, rejected_items=payload.items)
+        else:
+            log.error(f"Exporting failed. Dropping data.{hint}", error=text, dropped_items=payload.items)
 
     async def bury(self, payload: Payload, error: Exception) -> bool:
         """Keep what is given up where someone can look at it and send it again. False where there is no such place."""

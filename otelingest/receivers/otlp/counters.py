@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
+from otelingest.net.status import Code, Status
 from otelingest.pipeline.metrics import Sample, items
 from otelingest.pipeline.payload import Signal
+
+BROKEN = Status(Code.INTERNAL, "internal error")
+"""What is answered when a component breaks: counted as failed."""
 
 
 class Counters:

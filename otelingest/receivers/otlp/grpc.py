@@ -30,6 +30,7 @@ from otelingest.receivers.otlp.ingest import Ingest
 
 if TYPE_CHECKING:
     from otelingest.net.measured import Calls
+    from otelingest.net.spans import NetSpans
 
 SERVICES: Mapping[str, Signal] = {
     "opentelemetry.proto.collector.trace.v1.TraceService": Signal.TRACES,
@@ -49,6 +50,7 @@ class OtlpGrpc:
 
     http_endpoint: where OTLP/HTTP is served, "" when it is not: for those who send HTTP paths to the gRPC port.
     observe: what wants to know of every call of Export.
+    spans: makes the collector's own spans of them.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class OtlpGrpc:
         authenticator: ServerAuthenticator | None = None,
         http_endpoint: str = "",
         observe: Calls | None = None,
+        spans: NetSpans | None = None,
     ) -> None:
         self.address = ""
         self._settings = settings
@@ -68,6 +71,7 @@ class OtlpGrpc:
         self._authenticator = authenticator
         self.http_endpoint = http_endpoint
         self._observe = observe
+        self._spans = spans
         self._budget = Budget(BODIES_IN_FLIGHT * settings.message_limit)
         self._server: Any = None
         self._serving = asyncio.Event()
@@ -121,6 +125,8 @@ class OtlpGrpc:
                 export = self._export(signal)
                 if self._observe is not None:
                     export = _observed(export, self._observe, path)
+                if self._spans is not None:
+                    export = _traced(export, self._spans, path, self.address)
                 return grpc.stream_unary_rpc_method_handler(export)
             return _refusing(f"unknown method {method} for service {service}")
         if service == _HEALTH and method == "Check":
@@ -280,6 +286,30 @@ def _observed(handler: Handler, observe: Calls, path: str) -> Handler:
             return answer
 
     return call_it
+
+
+def _traced(handler: Handler, spans: NetSpans, path: str, address: str) -> Handler:
+    async def call_it(messages: Any, call: Any) -> bytes:
+        if not spans.on:
+            return await handler(messages, call)
+        with spans.called(path, address, call.invocation_metadata()) as span:
+            try:
+                answer = await handler(messages, call)
+            except asyncio.CancelledError:
+                span.ended(Code.CANCELLED)
+                raise
+            except BaseException:
+                span.ended(_code_of(call), _text_of(call))
+                raise
+            span.ended(Code.OK)
+            return answer
+
+    return call_it
+
+
+def _text_of(call: Any) -> str:
+    text = call.details()
+    return text if isinstance(text, str) else ""
 
 
 def _refusing(message: str) -> Any:

@@ -16,6 +16,7 @@ from otelingest.receivers.otlp.ingest import Ingest, Outcome
 
 if TYPE_CHECKING:
     from otelingest.net.http import Headers
+    from otelingest.net.spans import NetSpans
 
 _PROTOBUF = "application/x-protobuf"
 _JSON = "application/json"
@@ -37,11 +38,21 @@ class OtlpHttp:
 
     paths: where each signal is taken, as long as a pipeline takes it.
     grpc_endpoint: where gRPC is served, "" when it is not: for those who send gRPC to the HTTP port.
+    spans: makes the collector's own spans of requests to `scheme`.
     """
 
     def __init__(
-        self, ingest: Ingest, paths: Mapping[Signal, bytes], *, include_metadata: bool, grpc_endpoint: str = ""
+        self,
+        ingest: Ingest,
+        paths: Mapping[Signal, bytes],
+        *,
+        include_metadata: bool,
+        grpc_endpoint: str = "",
+        spans: NetSpans | None = None,
+        scheme: str = "http",
     ) -> None:
+        self._spans = spans
+        self._scheme = scheme
         self._ingest = ingest
         self._paths = {signal: path.decode("latin-1") for signal, path in paths.items()}
         self._routes = {path: signal for signal, path in paths.items()}
@@ -76,6 +87,15 @@ class OtlpHttp:
 
     async def answer(self, request: Request, body: bytes) -> Response:
         """Take a request in."""
+        if self._spans is None or not self._spans.on:
+            return await self._answer(request, body)
+        size = len(body) if request.length is None else request.length
+        with self._spans.served(request, size, self._scheme) as span:
+            response = await self._answer(request, body)
+            span.answered(response)
+            return response
+
+    async def _answer(self, request: Request, body: bytes) -> Response:
         signal, encoding = request.route
         outcome = await self._ingest.take(signal, body, self._context(request), "http", is_json=encoding is _JSON)
         if outcome.refusal is not None:

@@ -15,7 +15,8 @@ from otelingest.net.status import Code, Status
 from otelingest.pipeline.component import Consumer
 from otelingest.pipeline.errors import Partial, Refused, Rejected
 from otelingest.pipeline.payload import Context, Payload, Signal
-from otelingest.receivers.otlp.counters import Counters
+from otelingest.receivers.otlp.counters import BROKEN, Counters
+from otelingest.receivers.otlp.spans import ReceiverSpans
 
 R = TypeVar("R")
 
@@ -41,7 +42,6 @@ class Outcome(NamedTuple):
 
 
 _TAKEN = Outcome()
-_BROKEN = Status(Code.INTERNAL, "internal error")
 
 
 class Ingest:
@@ -49,10 +49,19 @@ class Ingest:
 
     next: where each signal's data goes.
     pool: where large requests are read, so that the loop is never held up for long.
+    spans: makes the collector's own spans of what comes in.
     """
 
-    def __init__(self, next: Mapping[Signal, Consumer], log: Any, counters: Counters, pool: Executor) -> None:
+    def __init__(
+        self,
+        next: Mapping[Signal, Consumer],
+        log: Any,
+        counters: Counters,
+        pool: Executor,
+        spans: ReceiverSpans | None = None,
+    ) -> None:
         self.counters = counters
+        self._spans = spans
         self._next = next
         self._log = log
         self._pool = pool
@@ -85,7 +94,12 @@ class Ingest:
             self._note(found, warning)
         rejected = 0
         if found.items:
-            answer = await self._consume(Payload(signal, (found.data,), found.items, context))
+            payload = Payload(signal, (found.data,), found.items, context)
+            if self._spans is None or not self._spans.on:
+                answer = await self._consume(payload)
+            else:
+                with self._spans.taking(signal, found.items, transport) as taking:
+                    answer = taking.answer = await self._consume(payload)
             self._count(answer)[signal, transport] += found.items
             if isinstance(answer, Status):
                 return Outcome(answer)
@@ -98,7 +112,7 @@ class Ingest:
         """Where the items of a request are counted."""
         if not isinstance(answer, Status):
             return self.counters.accepted
-        return self.counters.failed if answer is _BROKEN else self.counters.refused
+        return self.counters.failed if answer is BROKEN else self.counters.refused
 
     async def _read(self, signal: Signal, body: bytes, is_json: bool) -> tuple[Scan, str]:
         if not is_json:
@@ -124,7 +138,7 @@ class Ingest:
             self._log.error(
                 "A pipeline failed unexpectedly", signal=str(payload.signal), error=repr(error), exc_info=True
             )
-            return _BROKEN
+            return BROKEN
 
     def _note(self, found: Scan, warning: str) -> None:
         """Count what was mended, and say so once for each kind."""

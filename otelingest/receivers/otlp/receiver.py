@@ -19,6 +19,7 @@ from otelingest.receivers.otlp.settings import GrpcSettings, HttpSettings, OtlpR
 if TYPE_CHECKING:
     from otelingest.net.http_server import HttpServer
     from otelingest.net.measured import Calls, Served
+    from otelingest.net.spans import NetSpans
     from otelingest.receivers.otlp.grpc import OtlpGrpc
     from otelingest.receivers.otlp.ingest import Ingest
 
@@ -35,6 +36,7 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
         self.grpc_endpoint = ""
         self._served: Served | None = None
         self._called: Calls | None = None
+        self._spans: NetSpans | None = None
         self._http: HttpServer | None = None
         self._grpc: OtlpGrpc | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -48,11 +50,15 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
 
     async def start(self, host: Host) -> None:
         """Listen. What cannot be bound or read raises ConfigError, and leaves nothing behind."""
+        from otelingest.net.spans import NetSpans
         from otelingest.receivers.otlp.ingest import Ingest
+        from otelingest.receivers.otlp.spans import ReceiverSpans
 
         self._host = host
+        tracer, id = self.env.tracer, str(self.env.id)
+        self._spans = NetSpans(tracer, component_id=id, component_kind="receiver")
         self._pool = ThreadPoolExecutor(min(4, os.cpu_count() or 1), thread_name_prefix="otlp-receiver")
-        ingest = Ingest(self.next, self.log, self.counters, self._pool)
+        ingest = Ingest(self.next, self.log, self.counters, self._pool, ReceiverSpans(tracer, id))
         protocols = self.settings.protocols
         try:
             if protocols.grpc is not None:
@@ -94,6 +100,7 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
             authenticator=authenticator,
             http_endpoint=http_endpoint,
             observe=self._called,
+            spans=self._spans,
         )
         await self._grpc.start()
         self.grpc_endpoint = self._grpc.address
@@ -107,7 +114,12 @@ class OtlpReceiver(Receiver[OtlpReceiverSettings]):
         from otelingest.receivers.otlp.http import OtlpHttp
 
         app = OtlpHttp(
-            ingest, settings.paths(), include_metadata=settings.include_metadata, grpc_endpoint=self.grpc_endpoint
+            ingest,
+            settings.paths(),
+            include_metadata=settings.include_metadata,
+            grpc_endpoint=self.grpc_endpoint,
+            spans=self._spans,
+            scheme="https" if settings.tls is not None else "http",
         )
         if self.env.detailed:
             from otelingest.net.measured import Served

@@ -190,8 +190,8 @@ async def test_rows_that_never_fit_are_dropped_and_told_and_others_go_on(clickho
                 await exporter.consume(records(4))
             await exporter.consume(spans())
     lines = [line for line in logs if line["log_level"] == "error"]
-    assert {line["event"].partition(" Try")[0] for line in lines} == {"Exporting failed. Dropping data."}
-    assert sum(line["dropped_items"] for line in lines) == 4
+    assert {line["event"].partition(" Try")[0] for line in lines} == {"Exporting failed. Rejecting data."}
+    assert sum(line["rejected_items"] for line in lines) == 4
     assert exporter.counters[Signal.LOGS].send_failed == 4
 
 
@@ -205,7 +205,7 @@ async def test_one_row_that_does_not_fit_costs_only_itself(clickhouse):
     assert len({insert.settings["insert_deduplication_token"] for insert in clickhouse.inserts}) == len(
         clickhouse.inserts
     )
-    assert [line["dropped_items"] for line in logs if line["log_level"] == "error"] == [1]
+    assert [line["rejected_items"] for line in logs if line["log_level"] == "error"] == [1]
 
 
 async def test_a_metric_table_that_refuses_its_rows_costs_only_those(clickhouse):
@@ -213,7 +213,7 @@ async def test_a_metric_table_that_refuses_its_rows_costs_only_those(clickhouse)
     with capture_logs() as logs:
         async with exporting(clickhouse.url, METRICS, sending_queue=NO_QUEUE) as (exporter, _):
             await exporter.consume(points())
-    assert sum(line["dropped_items"] for line in logs if line["log_level"] == "error") == 2
+    assert sum(line["rejected_items"] for line in logs if line["log_level"] == "error") == 2
     assert (exporter.counters[Signal.METRICS].sent, exporter.counters[Signal.METRICS].send_failed) == (4, 2)
 
 

@@ -70,8 +70,8 @@ async def test_a_permanent_error_drops_the_data_at_once_and_says_how_much():
     await ex.stop()
     assert len(ex.attempts) == 1
     (line,) = [line for line in logs if line["log_level"] == "error"]
-    assert line["event"].startswith("Exporting failed. Dropping data.")
-    assert line["dropped_items"] == 7
+    assert line["event"].startswith("Exporting failed. Rejecting data.")
+    assert line["rejected_items"] == 7
     assert "bad rows" in line["error"]
     assert ex.counters[Signal.TRACES].send_failed == 7
 
