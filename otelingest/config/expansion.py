@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from otelingest.config.failures import ConfigurationError
-from otelingest.config.types import go_quote
 from otelingest.config.values import Expanded, List, Map, Position
 
 MAX_ROUNDS = 1000
@@ -71,7 +70,10 @@ class _Expansion:
         meaning = self._once(value.value, position)
         if isinstance(meaning, str | Expanded):
             return meaning
-        text = self._once(value.text, position)
+        try:
+            text = self._once(value.text, position)
+        except ConfigurationError:  # a reference only as long as nobody reads it as YAML: `${env: NAME}` is a map
+            return meaning
         if not isinstance(text, str):
             return meaning
         return value if meaning is value.value and text is value.text else Expanded(meaning, text)
@@ -93,8 +95,6 @@ class _Expansion:
         uri = reference[2:-1]
         if ":" not in uri:
             uri = f"env:{uri}"
-        if "$" in uri.partition(":")[2]:
-            raise self._error(f"the uri {go_quote(uri)} contains unsupported characters ('$')", position)
         return self._retrieve(uri, position)
 
     def _error(self, text: str, position: Position | None) -> ConfigurationError:

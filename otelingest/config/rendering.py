@@ -16,7 +16,7 @@ from otelingest.config.secrecy import names_secret, without_passwords
 from otelingest.config.telemetry import SCHEMA_URL
 from otelingest.config.types import REDACTED, Duration
 from otelingest.config.values import Expanded
-from otelingest.config.yaml_reader import resolve
+from otelingest.config.yaml_scalars import resolve
 
 
 def render(configuration: Configuration, *, format: str = "yaml", redacted: bool = True) -> str:

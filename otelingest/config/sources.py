@@ -7,21 +7,19 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from otelingest.config.download import MAX_BYTES, download, without_password
 from otelingest.config.expansion import Retrieved, expand
 from otelingest.config.failures import ConfigurationError
+from otelingest.config.merging import leaves, merge, spell_out, spell_out_root
 from otelingest.config.types import go_quote, go_type
-from otelingest.config.values import Map, Position, merge, split_keys
-from otelingest.config.yaml_reader import YamlError, read_yaml
-
-HTTP_TIMEOUT = 10.0
-MAX_BYTES = 16 << 20
-"""Seconds and bytes that reading one location may take."""
+from otelingest.config.values import Map, Position
+from otelingest.config.yaml_reader import MixedMap, read_yaml
+from otelingest.config.yaml_scalars import YamlError
 
 _LOCATION = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)\Z", re.DOTALL)
-_DRIVE = re.compile(r"[A-Za-z]:")
+_DRIVE = re.compile(r"[A-z]:")
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 _YAML_PATH = re.compile(r"[\w/.:-]+(?=:\s)")
-_WRONG_TYPE = "retrieved value (type={}) cannot be used as a Conf"
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,13 @@ def resolve(locations: Sequence[str], *, environ: Mapping[str, str] = os.environ
     try:
         for (scheme, opaque), location in zip(parsed, locations, strict=True):
             merge(result, sources.configuration(scheme, opaque, location), append=append)
-        values = expand(result, sources.retrieve)
+        for leaf in leaves(result):
+            key, position = leaf.steps[-1]
+            leaf.holder[key] = expand(leaf.holder[key], sources.retrieve, position)
     except ConfigurationError as error:
         text = f"failed to get config: cannot resolve the configuration: {error}"
         raise ConfigurationError(text, error.notes) from error
-    return Resolved(split_keys(values), sources.told)
+    return Resolved(spell_out(result), sources.told)
 
 
 def _parse_location(location: str) -> tuple[str, str]:
@@ -120,16 +120,12 @@ class Sources:
         try:
             content = SCHEMES[scheme](self, opaque, Position(source), source)
         except ConfigurationError as error:
-            if scheme == "env":
-                raise
             raise ConfigurationError(f"cannot retrieve the configuration: {error}", error.notes) from error
         if content.value is None:
             return Map()
         if isinstance(content.value, Map):
-            value = split_keys(content.value)
-            assert isinstance(value, Map)
-            return value
-        text = _WRONG_TYPE.format(go_type(content.value))
+            return spell_out_root(content.value)
+        text = f"retrieved value (type={go_type(content.value)}) cannot be used as a Conf"
         if content.error is None:
             raise ConfigurationError(text)
         note = f"{content.error.position or source}: {content.error}"
@@ -145,6 +141,8 @@ class Sources:
         try:
             if match is None:
                 raise ConfigurationError(f"invalid uri: {go_quote(uri)}")
+            if "$" in match[2]:
+                raise ConfigurationError(f"the uri {go_quote(uri)} contains unsupported characters ('$')")
             if match[1] not in SCHEMES:
                 raise ConfigurationError(f"scheme {go_quote(match[1])} is not supported for uri {go_quote(uri)}")
             content = SCHEMES[match[1]](self, match[2], position, _label(uri))
@@ -175,7 +173,7 @@ def _label(location: str) -> str:
     if scheme == "yaml":
         path = _YAML_PATH.match(opaque)
         return f"yaml:{path[0]}" if path else "yaml:…"
-    return _without_password(location)
+    return without_password(location)
 
 
 def _content(data: str | bytes, source: str, *, lines: bool = True) -> _Content:
@@ -185,18 +183,34 @@ def _content(data: str | bytes, source: str, *, lines: bool = True) -> _Content:
         value = read_yaml(data, source, lines=lines)
     except YamlError as error:
         return _Content(text, text, error)
+    unusable = next((name for name, is_of in _UNUSABLE.items() if is_of(value)), None)
+    if unusable:
+        raise ConfigurationError(
+            f"unsupported type={unusable} for retrieved config, ensure that values are wrapped in quotes"
+        )
     return _Content(text if isinstance(value, str) else value, text)
 
 
+_UNUSABLE: dict[str, Callable[[object], bool]] = {
+    "map[interface {}]interface {}": lambda value: isinstance(value, MixedMap),
+    "uint64": lambda value: isinstance(value, int) and value >= 1 << 63,
+}
+"""What upstream does not take for the whole of a location, by the names of its types."""
+
+
 def _read_file(sources: Sources, path: str, position: Position | None, label: str) -> _Content:
+    clean = re.sub("^//+", "/", os.path.normpath(path))
+    doing = "open"
     try:
-        with open(os.path.normpath(path) if path else path, "rb") as file:
+        descriptor = os.open(clean, os.O_RDONLY)
+        doing = "read"
+        with open(descriptor, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise ConfigurationError(f"unable to read the file file:{path}: open {path}: {reason}") from error
+        raise ConfigurationError(f"unable to read the file file:{path}: {doing} {clean}: {reason}") from error
     except ValueError as error:  # a NUL in the name
-        raise ConfigurationError(f"unable to read the file file:{path}: {error}") from error
+        raise ConfigurationError(f"unable to read the file file:{path}: open {clean}: invalid argument") from error
     if len(data) > MAX_BYTES:
         raise ConfigurationError(f"unable to read the file file:{path}: it is larger than {MAX_BYTES} bytes")
     return _content(data, label)
@@ -209,6 +223,8 @@ def _read_environment(sources: Sources, opaque: str, position: Position | None, 
             f"environment variable {go_quote(name)} has invalid name: must match regex ^[a-zA-Z_][a-zA-Z0-9_]*$"
         )
     value = sources.environ.get(name)
+    if value is None and separator and not default:
+        return _Content("", "")  # and not null, which no value at all would be
     if value is None:
         if not separator:
             sources.tell("warning", "Configuration references unset environment variable", position, name=name)
@@ -225,34 +241,9 @@ def _read_literal(sources: Sources, text: str, position: Position | None, label:
 def _read_http(scheme: str) -> _Read:
     def read(sources: Sources, opaque: str, position: Position | None, label: str) -> _Content:
         uri = f"{scheme}:{opaque}"
-        return _content(_download(uri), label)
+        return _content(download(uri), label)
 
     return read
-
-
-def _download(uri: str) -> bytes:
-    import urllib.error
-    import urllib.request
-
-    shown = go_quote(_without_password(uri))
-    try:
-        with urllib.request.urlopen(uri, timeout=HTTP_TIMEOUT) as response:  # noqa: S310 - http and https alone come here
-            data: bytes = response.read(MAX_BYTES + 1)
-            status = response.status
-    except urllib.error.HTTPError as error:
-        raise ConfigurationError(f"failed to load resource from uri {shown}. status code: {error.code}") from error
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "reason", error)
-        raise ConfigurationError(f"unable to download the file via HTTP GET for uri {shown}: {reason}") from error
-    if status != 200:
-        raise ConfigurationError(f"failed to load resource from uri {shown}. status code: {status}")
-    if len(data) > MAX_BYTES:
-        raise ConfigurationError(f"fail to read the response body from uri {shown}: larger than {MAX_BYTES} bytes")
-    return data
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"(?<=//)[^/@]*:[^/@]*@", "…@", uri)
 
 
 SCHEMES: dict[str, _Read] = {

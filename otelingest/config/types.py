@@ -12,6 +12,8 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 from pydantic import GetCoreSchemaHandler, SecretStr
 from pydantic_core import CoreSchema, core_schema
 
+from otelingest.config.values import Date
+
 
 class Unreadable(ValueError):
     """Raised by a validator for what the collector refuses while it reads a value (before it checks settings).
@@ -245,7 +247,9 @@ def go_type(value: Any) -> str:
 
 def go_kind(value: Any) -> str:
     """What Go calls the kind of a YAML value."""
-    return {"map[string]interface {}": "map", "[]interface {}": "slice"}.get(go_type(value), go_type(value))
+    return {"map[string]interface {}": "map", "[]interface {}": "slice", "time.Time": "struct"}.get(
+        go_type(value), go_type(value)
+    )
 
 
 def go_value(value: Any) -> str:
@@ -268,4 +272,5 @@ _GO_TYPES: tuple[tuple[Any, str], ...] = (
     (str, "string"),
     (dict, "map[string]interface {}"),
     ((list, tuple), "[]interface {}"),
+    (Date, "time.Time"),
 )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 Path = tuple[str | int, ...]
 """The keys and indexes that lead from the root of a configuration to a value."""
-
-PATH_SEPARATOR = "::"
-"""Stands between the parts of a path in the collector's messages, in `yaml:` locations, and in keys that hold it."""
 
 
 class Position(NamedTuple):
@@ -46,6 +45,18 @@ class List(list[Any]):
     def __init__(self, items: Iterable[Any] = (), at: Sequence[Position] = ()) -> None:
         super().__init__(items)
         self.at: list[Position] = list(at)
+
+
+@dataclass(frozen=True)
+class Date:
+    """A moment. Upstream's settings have no use for one: written as a string it needs quotes."""
+
+    moment: datetime.datetime
+
+    def __str__(self) -> str:
+        fraction = f".{self.moment.microsecond:06}".rstrip("0") if self.moment.microsecond else ""
+        zone = f"{self.moment:%z}"
+        return f"{self.moment:%Y-%m-%d %H:%M:%S}{fraction} {zone} {'UTC' if zone == '+0000' else zone}"
 
 
 class Expanded(NamedTuple):
@@ -85,58 +96,3 @@ def position_of(root: Any, path: Path) -> Position | None:
         else:
             break
     return found
-
-
-def merge(base: Map, over: Map, *, append: bool = False) -> None:
-    """Lay `over` on `base`, in place: maps key by key, everything else replaced; a null replaces too.
-
-    append: add to the lists of extensions, receivers and exporters under `service` instead of replacing them.
-    """
-    _merge(base, over, (), append)
-
-
-def _merge(base: Map, over: Map, path: Path, append: bool) -> None:
-    for key, value in over.items():
-        old = base.get(key)
-        if isinstance(value, Map) and isinstance(old, Map):
-            _merge(old, value, (*path, key), append)
-            if key not in base.at and key in over.at:
-                base.at[key] = over.at[key]
-        elif append and isinstance(value, List) and isinstance(old, List) and _appends((*path, key)):
-            base[key] = _appended(old, value)
-        else:
-            base.put(key, value, over.at.get(key))
-
-
-def _appends(path: Path) -> bool:
-    return path == ("service", "extensions") or (path[0] == "service" and path[-1] in ("receivers", "exporters"))
-
-
-def _appended(old: List, new: List) -> List:
-    at = [*old.at, *(position for item, position in zip(new, new.at, strict=False) if item not in old)]
-    return List([*old, *(item for item in new if item not in old)], at)
-
-
-def split_keys(value: Any) -> Any:
-    """Take every key that holds `::` for the path that it spells. A null beside such a path does not hide it."""
-    if isinstance(value, List):
-        return List([split_keys(item) for item in value], value.at)
-    if not isinstance(value, Map):
-        return value
-    if not any(PATH_SEPARATOR in key for key in value):
-        return Map(((key, split_keys(item)) for key, item in value.items()), value.at)
-    result = Map()
-    for key, item in value.items():
-        parts = key.split(PATH_SEPARATOR)
-        nested = split_keys(item)
-        for part in reversed(parts[1:]):
-            wrapped = Map()
-            wrapped.put(part, nested, value.at.get(key))
-            nested = wrapped
-        old = result.get(parts[0])
-        if nested is None and old is not None:
-            continue
-        over = Map()
-        over.put(parts[0], nested, value.at.get(key))
-        merge(result, over)
-    return result

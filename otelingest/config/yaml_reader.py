@@ -1,22 +1,20 @@
 """Reads YAML as the Go collector does (go-yaml v3), and keeps the line and column of everything.
 
-The scanner and parser are libyaml's, of which Go's are a translation. What is different from PyYAML's loaders: only
-`true` and `false` are booleans, `0o17` and `017` are octal, dates are strings, a key may not stand twice in a mapping,
-unknown tags are ignored, and of several documents the first one counts.
+The scanner and parser are libyaml's, of which Go's are a translation. What is different from PyYAML's loaders: scalars
+mean what they mean to Go, a key may not stand twice in a mapping, unknown tags are ignored, and of several documents
+the first one counts.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import codecs
-import math
-import re
 from typing import Any
 
 import yaml
 
+from otelingest.config.types import go_quote
 from otelingest.config.values import List, Map, Position
+from otelingest.config.yaml_scalars import TAG, YamlError, go_syntax, go_text, scalar
 
 MAX_DEPTH = 200
 MAX_VALUES = 1_000_000
@@ -33,14 +31,6 @@ def _parser() -> Any:
 
 
 _Parser = _parser()
-
-
-class YamlError(ValueError):
-    """Text that is no YAML. The message is Go's; `position` is where libyaml stopped, if it says so."""
-
-    def __init__(self, text: str, position: Position | None = None) -> None:
-        super().__init__(f"yaml: {text}")
-        self.position = position
 
 
 def read_yaml(text: str | bytes, source: str, *, lines: bool = True) -> Any:
@@ -66,12 +56,17 @@ def _marked(error: yaml.MarkedYAMLError, source: str) -> YamlError:
         if mark is not None and mark.line and not line:
             line = mark.line + isinstance(error, yaml.scanner.ScannerError)
     mark = error.problem_mark or error.context_mark
-    where = f"line {line}: " if line else ""
     position = Position(source, mark.line + 1, mark.column + 1) if mark else None
-    return YamlError(f"{where}{error.problem or error.context}", position)
+    return YamlError(f"{_line(line)}{error.problem or error.context}", position)
+
+
+def _line(line: int) -> str:
+    return f"line {line}: " if line else ""
 
 
 _LEADS = ((0x80, 0x00, 1), (0xE0, 0xC0, 2), (0xF0, 0xE0, 3), (0xF8, 0xF0, 4))
+_SHORTEST = {2: b"\xc2", 3: b"\xe0\xa0", 4: b"\xf0\x90"}
+"""By the number of octets that a character takes: below this it could do with fewer."""
 _BYTE_ORDER_MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -89,13 +84,24 @@ def _decode(data: bytes) -> str:
         width = next((width for mask, bits, width in _LEADS if lead & mask == bits), 0)
         line = data.count(b"\n", 0, error.start) + 1
         column = error.start - data.rfind(b"\n", 0, error.start)
+        octets = data[error.start : error.start + width]
         if not width:
             text = "invalid leading UTF-8 octet"
-        elif error.start + width > len(data):
+        elif len(octets) < width:
             text = "incomplete UTF-8 octet sequence"
-        else:
+        elif any(octet & 0xC0 != 0x80 for octet in octets[1:]):
             text = "invalid trailing UTF-8 octet"
+        elif octets < _SHORTEST[width]:
+            text = "invalid length of a UTF-8 sequence"
+        else:
+            text = "invalid Unicode character"
         raise YamlError(text, Position("", line, column)) from None
+
+
+class MixedMap(Map):
+    """A document that is a mapping of which not every key is a string: upstream takes it for nothing."""
+
+    __slots__ = ()
 
 
 class _Unfinished:
@@ -106,7 +112,11 @@ _UNFINISHED = _Unfinished()
 
 
 class _Builder:
-    """Turns libyaml's events into values."""
+    """Turns libyaml's events into values.
+
+    Go builds nodes first and values then, so what is no YAML at all is told before values that are wrong, and of these
+    the first one alone.
+    """
 
     def __init__(self, text: str, source: str, lines: bool) -> None:
         self._lines = lines
@@ -114,6 +124,7 @@ class _Builder:
         self._source = source
         self._anchors: dict[str, tuple[Any, int]] = {}
         self._count = 0
+        self._wrong: list[YamlError] = []
         self._duplicates: list[str] = []
 
     def document(self) -> Any:
@@ -122,8 +133,11 @@ class _Builder:
         if isinstance(event, yaml.StreamEndEvent):
             return None
         if event.version not in (None, (1, 1)):
-            raise YamlError("found incompatible YAML document", self._at(event))
+            raise YamlError(f"{_line(event.start_mark.line)}found incompatible YAML document", self._at(event))
         value = self._value(self._next(), 0)
+        self._next()  # the end of the document
+        if self._wrong:
+            raise self._wrong[0]
         if self._duplicates:
             raise YamlError("unmarshal errors:\n" + "\n".join(f"  {line}" for line in self._duplicates))
         return value
@@ -135,6 +149,9 @@ class _Builder:
         mark = event.start_mark
         return Position(self._source, mark.line + 1, mark.column + 1) if self._lines else Position(self._source)
 
+    def _fail(self, text: str, event: Any) -> None:
+        self._wrong.append(YamlError(text, self._at(event)))
+
     def _value(self, event: Any, depth: int) -> Any:
         if depth > MAX_DEPTH:
             raise YamlError(f"exceeded max depth of {MAX_DEPTH}", self._at(event))
@@ -145,7 +162,7 @@ class _Builder:
         if event.anchor:
             self._anchors[event.anchor] = (_UNFINISHED, 0)
         if isinstance(event, yaml.ScalarEvent):
-            value = _scalar(event)
+            value = self._scalar(event)
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._sequence(depth)
         else:
@@ -154,14 +171,22 @@ class _Builder:
             self._anchors[event.anchor] = (value, self._count - before)
         return value
 
+    def _scalar(self, event: Any) -> Any:
+        try:
+            return scalar(event.value, event.tag, plain=event.style in (None, ""))
+        except YamlError as error:
+            error.position = self._at(event)
+            self._wrong.append(error)
+            return None
+
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:
             raise YamlError(f"unknown anchor '{event.anchor}' referenced", self._at(event))
         value, size = self._anchors[event.anchor]
         if value is _UNFINISHED:
-            raise YamlError(f"anchor '{event.anchor}' value contains itself", self._at(event))
+            self._fail(f"anchor '{event.anchor}' value contains itself", event)
         self._spend(size, event)
-        return value
+        return _copied(value)
 
     def _spend(self, values: int, event: Any) -> None:
         self._count += values
@@ -178,115 +203,69 @@ class _Builder:
     def _mapping(self, depth: int) -> Map:
         result = Map()
         merged: list[Map] = []
+        written: list[tuple[type[Any], str, int]] = []
+        before = len(self._wrong), len(self._duplicates)
+        mixed = False
         while not isinstance(event := self._next(), yaml.MappingEndEvent):
-            is_merge = isinstance(event, yaml.ScalarEvent) and event.value == "<<" and _is_plain(event)
-            key = _key(self._value(event, depth + 1), self._at(event))
+            text = getattr(event, "value", None) or getattr(event, "anchor", None) or ""
+            written.append((type(event), text, event.start_mark.line + 1))
+            key = self._value(event, depth + 1)
             value = self._value(self._next(), depth + 1)
-            if is_merge:
-                merged = _merged(value, self._at(event))
-            elif key in result:
-                first, again = result.at[key].line, self._at(event).line
-                self._duplicates.append(f'line {again}: mapping key "{key}" already defined at line {first}')
+            if _is_merge(event):
+                merged = self._merged(value, event)
             else:
-                result.put(key, value, self._at(event))
+                mixed = mixed or not _is_string(event, key)
+                result.put(self._key(key, event), value, self._at(event))
         for source in merged:
             for key, value in source.items():
                 if key not in result:
                     result.put(key, value, source.at.get(key))
-        return result
+        if twice := _twice(written):
+            # Nothing is read of such a mapping, so nothing that is in it can be wrong.
+            del self._wrong[before[0] :], self._duplicates[before[1] :]
+            self._duplicates += twice
+        return MixedMap(result.items(), result.at) if mixed and not depth else result
+
+    def _merged(self, value: Any, event: Any) -> list[Map]:
+        """What a merge key brings in, the most important first."""
+        sources = value if isinstance(value, List) else [value]
+        if not all(isinstance(source, Map) for source in sources):
+            self._fail("map merge requires map or sequence of maps as the value", event)
+            return []
+        return list(sources)
+
+    def _key(self, value: Any, event: Any) -> str:
+        if isinstance(value, Map | List):
+            self._fail(f"invalid map key: {go_syntax(value)}", event)
+            return ""
+        return go_text(value)
 
 
-def _merged(value: Any, position: Position) -> list[Map]:
-    """What a merge key brings in, the most important first."""
-    sources = value if isinstance(value, List) else [value]
-    if not all(isinstance(source, Map) for source in sources):
-        raise YamlError("map merge requires map or sequence of maps as the value", position)
-    return list(sources)
+def _copied(value: Any) -> Any:
+    """The value by itself: what becomes of it is nothing to the place that it was written at."""
+    if isinstance(value, Map):
+        return Map(((key, _copied(item)) for key, item in value.items()), value.at)
+    return List(map(_copied, value), value.at) if isinstance(value, List) else value
 
 
-def _key(value: Any, position: Position) -> str:
-    if isinstance(value, Map | List):
-        raise YamlError(f"line {position.line}: a map or list cannot be a key", position)
-    return go_text(value)
+def _is_merge(event: Any) -> bool:
+    if not isinstance(event, yaml.ScalarEvent) or event.value != "<<":
+        return False
+    return event.tag == TAG + "merge" or (event.tag in (None, "!") and event.style in (None, ""))
 
 
-def go_text(value: Any) -> str:
-    """A scalar as Go prints it."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return "<nil>"
-    if isinstance(value, float):
-        return _go_float(value)
-    return str(value)
+def _is_string(event: Any, key: Any) -> bool:
+    """Whether Go's reader takes a key for a string."""
+    tag = getattr(event, "tag", None)
+    return isinstance(key, str) and tag in (None, "!", TAG + "str")
 
 
-def _go_float(value: float) -> str:
-    if math.isnan(value) or math.isinf(value):
-        return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
-    text = repr(value)
-    return text.removesuffix(".0")
-
-
-_PREFIX = "tag:yaml.org,2002:"
-_RESOLVED = {_PREFIX + name for name in ("bool", "int", "float", "null", "timestamp")}
-_WORDS: dict[str, Any] = {
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), math.inf),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
-}
-_INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][01]+|0[0-7]*|[1-9][0-9]*)\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-_LOWEST, _HIGHEST = -(1 << 63), (1 << 64) - 1
-
-
-def _is_plain(event: Any) -> bool:
-    return event.style in (None, "") and event.tag is None
-
-
-def _scalar(event: Any) -> Any:
-    text: str = event.value
-    if event.tag is None or event.tag == "!":
-        return resolve(text) if event.style in (None, "") and event.tag is None else text
-    if event.tag == _PREFIX + "binary":
-        try:
-            return base64.b64decode(text).decode("utf-8", "replace")
-        except binascii.Error:
-            raise YamlError("!!binary value contains invalid base64 data") from None
-    return _tagged(text, event.tag.removeprefix(_PREFIX)) if event.tag in _RESOLVED else text
-
-
-def _tagged(text: str, tag: str) -> Any:
-    """A scalar with one of YAML's own tags, which must be true of it."""
-    value = resolve(text)
-    actual = "null" if value is None else {bool: "bool", int: "int", float: "float", str: "str"}[type(value)]
-    if tag == "float" and actual == "int":
-        return float(value)
-    if tag != actual and tag != "timestamp":
-        raise YamlError(f"cannot decode !!{actual} `{text}` as a !!{tag}")
-    return value
-
-
-def resolve(text: str) -> Any:
-    """What a plain scalar means."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if not (text[0].isdigit() or text[0] in "+-."):
-        return text
-    digits = text.replace("_", "")
-    if _INTEGER.match(digits):
-        number = _integer(digits)
-        if _LOWEST <= number <= _HIGHEST:
-            return number
-    if _FLOAT.match(digits) and not (text[0] == "." and "_" in text):
-        return float(digits)
-    return text
-
-
-def _integer(digits: str) -> int:
-    body = digits.lstrip("+-")
-    number = int(body, 8) if len(body) > 1 and body[0] == "0" and body[1].isdigit() else int(body, 0)
-    return -number if digits[0] == "-" else number
+def _twice(keys: list[tuple[type[Any], str, int]]) -> list[str]:
+    """Go's lines about keys that stand twice in a mapping. It compares what is written: `1` and `0x1` are two keys."""
+    if len({key[:2] for key in keys}) == len(keys):
+        return []
+    pairs = ((one, other) for index, one in enumerate(keys) for other in keys[index + 1 :] if one[:2] == other[:2])
+    return [
+        f"line {again}: mapping key {go_quote(key)} already defined at line {first}"
+        for (_, key, first), (_, _, again) in pairs
+    ]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import http.server
 import threading
+import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -150,9 +152,17 @@ def test_broken_yaml_is_told_with_its_place(tmp_path: Path) -> None:
 def web() -> Iterator[str]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(200 if self.path == "/c.yaml" else 404)
+            path = urllib.parse.unquote(self.path)
+            body = b"a: {b: 3}"
+            headers = {"/gzip": ("Content-Encoding", "gzip"), "/cut": ("Content-Length", "100")}
+            if path == "/gzip":
+                body = gzip.compress(body)
+            elif path == "/who":
+                body = f"who: {self.headers['Authorization']}".encode()
+            self.send_response(200 if path in ("/c.yaml", "/a b", "/gzip", "/cut", "/who") else 404)
+            self.send_header(*headers.get(path, ("Content-Length", str(len(body)))))
             self.end_headers()
-            self.wfile.write(b"a: {b: 3}")
+            self.wfile.write(body)
 
         def log_message(self, *arguments: object) -> None:
             pass
@@ -169,6 +179,38 @@ def web() -> Iterator[str]:
 def test_a_configuration_can_be_fetched(web: str) -> None:
     assert merged(f"{web}/c.yaml") == {"a": {"b": 3}}
     assert merged(f"yaml:x: ${{{web}/c.yaml}}") == {"x": {"a": {"b": 3}}}
+    assert merged(f"{web}/gzip") == merged(f"{web}/a b") == {"a": {"b": 3}}
+    assert merged(f"{web.replace('//', '//me:p%40ss@')}/who") == {"who": "Basic bWU6cEBzcw=="}
+
+
+@pytest.mark.parametrize(
+    ("uri", "reason"),
+    [
+        ("http://127.0.0.1:port/", 'invalid uri "…": parse "…": invalid port ":port" after host'),
+        ("http://127.0.0.1/%zz", 'invalid uri "…": parse "…": invalid URL escape "%zz"'),
+        ("http://[::1/", 'invalid uri "…": parse "…": missing \']\' in host'),
+        ("http://", 'unable to download the file via HTTP GET for uri "…": Get "…": http: no Host in request URL'),
+        (
+            "http://127.0.0.1:99999/",
+            'unable to download the file via HTTP GET for uri "…": Get "…": dial tcp: address 99999: invalid port',
+        ),
+        (
+            "http://127.0.0.1:1/",
+            'unable to download the file via HTTP GET for uri "…": Get "…": '
+            "dial tcp 127.0.0.1:1: connect: connection refused",
+        ),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_in_gos_words(uri: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        merged(uri)
+    prefix = "failed to get config: cannot resolve the configuration: cannot retrieve the configuration: "
+    assert str(caught.value) == prefix + reason.replace("…", uri)
+
+
+def test_half_a_body_is_no_configuration(web: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"fail to read the response body from uri .*: unexpected EOF"):
+        merged(f"{web}/cut")
 
 
 def test_a_fetch_that_fails_names_the_status_and_no_password(web: str) -> None:
