@@ -39,6 +39,8 @@ $(READY): requirements.txt pyproject.toml
 	@# Resolved in full beforehand, so pip resolves nothing: what was tested is what is installed.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@# Where PYTHONDONTWRITEBYTECODE is set, every start would compile everything anew.
+	@$(BIN)/python -m compileall -q otelingest
 	@touch $@
 
 build: $(NATIVE) ## compile the codec's fast implementation (needs a C++17 compiler; without it the readable one runs)

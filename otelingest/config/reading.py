@@ -10,7 +10,7 @@ import difflib
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -108,6 +108,7 @@ class Spot:
 
 def read(cls: type[BaseModel], raw: Any, frame: Frame) -> BaseModel | _Invalid:
     """Read a section. What is wrong is noted in the frame; then the result is as much of it as there is, unchecked."""
+    _complete(cls, set())
     try:
         return cls.model_validate(raw, context=frame)
     except ValidationError as error:
@@ -118,6 +119,28 @@ def read(cls: type[BaseModel], raw: Any, frame: Frame) -> BaseModel | _Invalid:
         return cls.model_construct(**_by_name(cls, frame.values))
     except Exception:  # a default factory of the class needs what is missing
         return INVALID
+
+
+def _complete(cls: type[BaseModel], begun: set[type[BaseModel]]) -> None:
+    """Build the validators of a class and of the sections in it, the innermost first.
+
+    Left to itself pydantic builds those of a section once more for every class that has it.
+    """
+    if cls.__pydantic_complete__ or cls in begun:
+        return
+    begun.add(cls)
+    for field in cls.model_fields.values():
+        for section in _sections(field.annotation):
+            _complete(section, begun)
+    cls.model_rebuild()
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The classes of sections that a type is made of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _sections(part)
 
 
 def read_nested(cls: type[BaseModel], raw: Any, spot: Spot, *, alone: bool) -> Any:
