@@ -131,8 +131,12 @@ async def _serve(
         tracer=providers.tracer,
     )
     try:
-        await providers.start(collector.totals)
-        collector.build()
+        try:
+            await providers.start(collector.totals)
+            collector.build()
+        except ConfigError as error:
+            log.error("error found during service initialization", error=str(error))
+            raise
         _tell_codec(log)
         gc.freeze()
         thrift = asyncio.create_task(give_back_memory(), name="giving back memory")

@@ -14,7 +14,7 @@ from otelingest.net.auth import resolve
 from otelingest.net.http import PLAIN, Request, Response
 from otelingest.net.http_server import HttpServer
 from otelingest.net.http_settings import HttpServerSettings
-from otelingest.net.plain_app import NOT_FOUND, PlainApp, path_of
+from otelingest.net.plain_app import NOT_FOUND, PlainApp, path_of, redirect
 from otelingest.pipeline.component import Env, Extension, Host
 from otelingest.pipeline.errors import ConfigError
 
@@ -66,6 +66,8 @@ class HealthCheckSettings(HttpServerSettings):
 
     endpoint: str = "localhost:13133"
     """`host:port` to listen on, or the path of a unix socket."""
+    keep_alives_enabled: bool = False
+    """Whether a connection stays open for further requests."""
     path: str = "/"
     """The path that is answered; `/` answers all."""
     response_body: ResponseBodySettings | None = None
@@ -144,7 +146,7 @@ class HealthCheck(Extension[HealthCheckSettings]):
             self._server = None
 
     def pipelines_changed(self, ready: bool) -> None:
-        if ready == self._ready:
+        if ready and self._ready:
             return
         self._ready = ready
         self._since = time.time_ns()
@@ -153,12 +155,15 @@ class HealthCheck(Extension[HealthCheckSettings]):
     def _respond(self, request: Request) -> Response:
         if path_of(request) == self._queues_path:
             return Response(200, "application/json", _json(self._queues()))
+        if path_of(request) + b"/" == self._path:
+            return redirect(request, self._path)
         if not self._is_asked(path_of(request)):
             return NOT_FOUND
         status = 200 if self._ready else 503
         texts = self.settings.response_body
         if texts is not None:
-            return Response(status, PLAIN, (texts.healthy if self._ready else texts.unhealthy).encode())
+            body = (texts.healthy if self._ready else texts.unhealthy).encode()
+            return Response(status, PLAIN if body else "", body)
         return Response(status, "application/json", _json(self._state()))
 
     def _queues(self) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import html
+import posixpath
 from collections.abc import Callable
+from urllib.parse import unquote_to_bytes
 
 from otelingest.net.http import PLAIN, Request, Response
 from otelingest.net.status import http_status
@@ -20,12 +23,39 @@ class PlainApp:
         return None
 
     async def answer(self, request: Request, body: bytes) -> Response:
-        return self._respond(request)
+        return moved(request) or self._respond(request)
 
     def refuse(self, request: Request, code: int, message: str, retry_after: float | None = None) -> Response:
         return Response(http_status(code), PLAIN, f"{message}\n".encode("utf-8", "replace"))
 
 
 def path_of(request: Request) -> bytes:
-    """The path that a request asks for, without its query."""
-    return request.target.partition(b"?")[0]
+    """The path that a request asks for, without its query and its escapes."""
+    return unquote_to_bytes(_escaped_path(request))
+
+
+def _escaped_path(request: Request) -> bytes:
+    path = request.target.partition(b"?")[0]
+    if path.startswith(b"/"):
+        return path
+    _, scheme_ends, rest = path.partition(b"://")  # a whole URL, as a proxy is asked for it
+    return b"/" + rest.partition(b"/")[2] if scheme_ends else path
+
+
+def moved(request: Request) -> Response | None:
+    """The answer to a path with empty, `.` or `..` parts: where it is without them, as Go's routing says it."""
+    path = _escaped_path(request)
+    if not path.startswith(b"/"):
+        return None
+    clean = posixpath.normpath(path).replace(b"//", b"/")
+    if path.endswith((b"/", b"/.", b"/..")) and clean != b"/":
+        clean += b"/"
+    return None if path == clean else redirect(request, clean)
+
+
+def redirect(request: Request, path: bytes) -> Response:
+    """Send a request on to a path, which is escaped; its query stays."""
+    _, mark, query = request.target.partition(b"?")
+    location = (path + mark + query).decode("latin-1")
+    body = f'<a href="{html.escape(location)}">Temporary Redirect</a>.\n\n'
+    return Response(307, "text/html; charset=utf-8", body.encode(), (("Location", location),))

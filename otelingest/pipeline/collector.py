@@ -189,9 +189,10 @@ class Collector:
         try:
             await node.component.start(view)
         except ConfigError as error:
-            self._log.error("Failed to start component", error=str(error), type=node.kind.capitalize(), id=str(node.id))
             if is_extension:
+                log.error("Failed to start extension", error=str(error))
                 raise ConfigError(f"failed to start extensions: {error}") from error
+            self._log.error("Failed to start component", error=str(error), type=node.kind.capitalize(), id=str(node.id))
             raise ConfigError(f'cannot start pipelines: failed to start "{node.id}" {node.kind}: {error}') from error
         if is_extension:
             log.info("Extension started.")

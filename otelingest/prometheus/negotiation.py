@@ -1,10 +1,12 @@
-"""Which format a reader gets that says in its `Accept` header what it understands."""
+"""What a reader gets that says in its headers what it understands, and in its query what it wants."""
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
+from urllib.parse import parse_qs
 
 from otelingest.prometheus.escaping import ESCAPINGS
 from otelingest.prometheus.families import Family
@@ -37,6 +39,7 @@ PROTOBUF = Format(
     charset="",
 )
 _VERSION_MEANT = {"application/openmetrics-text": "0.0.1", "text/plain": "0.0.4"}
+_GZIP_LEVEL = 1
 _LONGEST = 4096
 """Characters of an `Accept` header that are looked at."""
 
@@ -53,6 +56,40 @@ class Wanted(NamedTuple):
 
     def write(self, families: Iterable[Family]) -> bytes:
         return self.format.write(families, self.escaping)
+
+
+class Asked(NamedTuple):
+    """A scrape: in which format, of which families (all when none is named), and whether by gzip."""
+
+    wanted: Wanted
+    names: frozenset[str]
+    compressed: bool
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        return (("Content-Encoding", "gzip"),) if self.compressed else ()
+
+    def write(self, families: Iterable[Family]) -> bytes:
+        body = self.wanted.write(family for family in families if not self.names or family.name in self.names)
+        return gzip.compress(body, _GZIP_LEVEL, mtime=0) if self.compressed else body
+
+
+def read_question(target: bytes, headers: Mapping[bytes, bytes], *, openmetrics: bool) -> Asked:
+    """What a request asks for. headers: by names in lower case."""
+    query = parse_qs(target.partition(b"?")[2].decode("latin-1")) if b"?" in target else {}
+    return Asked(
+        negotiate(headers.get(b"accept", b"").decode("latin-1"), openmetrics=openmetrics),
+        frozenset(query.get("name[]", ())),
+        _takes_gzip(headers.get(b"accept-encoding", b"")),
+    )
+
+
+def _takes_gzip(accept_encoding: bytes) -> bool:
+    for clause in accept_encoding.split(b","):
+        coding, _, weight = clause.partition(b";")
+        if coding.strip().lower() == b"gzip":
+            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
+    return False
 
 
 def negotiate(accept: str, *, openmetrics: bool) -> Wanted:

@@ -14,9 +14,6 @@ from typing import Any
 from otelingest.config.telemetry.metrics import PrometheusReader
 from otelingest.pipeline.metrics import Histogram, Instrument, Labels, Level, Totals
 from otelingest.prometheus.families import Bucket, Distribution, Family, Point
-from otelingest.prometheus.text import write_text
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
 
 
 class Exposition:
@@ -32,13 +29,13 @@ class Exposition:
         self._constant = _labels(_chosen(reader, resource))
         self._resource = _labels(resource)
 
-    def render(self, totals: Totals, level: Level) -> bytes:
+    def families(self, totals: Totals, level: Level) -> list[Family]:
         """Everything that there is to show at a level."""
         families = [
             self._family(instrument, series) for instrument, series in totals.families() if instrument.level <= level
         ]
         target = Family("target_info", "gauge", "Target metadata", [Point(self._resource, 1)])
-        return write_text([*families, target])
+        return [*families, target]
 
     def _family(self, instrument: Instrument, series: Iterable[tuple[Labels, Any]]) -> Family:
         points = []

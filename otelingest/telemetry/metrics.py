@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from otelingest.config.telemetry.metrics import MetricReader, MetricsSettings, PeriodicReader, PrometheusReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Level, Totals
+from otelingest.prometheus.negotiation import read_question
 from otelingest.telemetry import process
-from otelingest.telemetry.exposition import CONTENT_TYPE, Exposition
+from otelingest.telemetry.exposition import Exposition
 from otelingest.telemetry.push import Push, check_push, encode
 from otelingest.telemetry.views import Views
 
@@ -154,7 +155,9 @@ class Metrics:
 
         if path_of(request) != PATH:
             return NOT_FOUND
-        return Response(200, CONTENT_TYPE, self._expositions[address].render(self._collect(), self._level))
+        asked = read_question(request.target, request.headers, openmetrics=False)
+        body = asked.write(self._expositions[address].families(self._collect(), self._level))
+        return Response(200, asked.wanted.content_type, body, asked.headers)
 
     async def _close(self, address: tuple[str, int], deadline: float | None) -> None:
         self._expositions.pop(address, None)

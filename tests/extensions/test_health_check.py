@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import re
@@ -46,8 +47,6 @@ def check(**settings: Any) -> HealthCheck:
 
 
 async def ask(address: str, path: str = "/", method: str = "GET") -> tuple[int, str | None, str]:
-    import asyncio
-
     def blocking() -> tuple[int, str | None, str]:
         connection = http.client.HTTPConnection(address, timeout=5)
         connection.request(method, path)
@@ -116,6 +115,55 @@ async def test_a_path_is_matched_as_upstream_does(start: Any, path: str, asked: 
     made = await start(path=path)
     assert (await ask(made.address, asked))[0] == status
     assert (await ask(made.address, asked, "POST"))[0] == status
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "where"),
+    [("/x/", "/x?a=b", "/x/?a=b"), ("/", "//", "/"), ("/x", "/a/../x", "/x"), ("/", "/a//b/?c", "/a/b/?c")],
+)
+async def test_a_path_that_is_written_otherwise_is_sent_on(start: Any, path: str, asked: str, where: str) -> None:
+    made = await start(path=path)
+    text = f'<a href="{where}">Temporary Redirect</a>.\n\n'
+    assert await ask(made.address, asked) == (307, "text/html; charset=utf-8", text)
+
+
+async def test_a_whole_url_is_asked_for_by_its_path(start: Any) -> None:
+    made = await start(path="/x")
+    assert [(await ask(made.address, url))[0] for url in ("http://host/x", "http://host/y", "/%78")] == [503, 404, 503]
+
+
+async def test_every_method_is_answered_and_the_connection_is_closed_as_upstream_does(start: Any) -> None:
+    made = await start(response_body={})
+    made.pipelines_changed(True)
+    for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE"):
+        connection = http.client.HTTPConnection(made.address, timeout=5)
+        connection.request(method, "/")
+        response = await asyncio.to_thread(connection.getresponse)
+        assert response.status == 200
+        assert set(response.headers) == {"Date", "Content-Length", "Connection"}
+        assert response.headers["Connection"] == "close"
+
+
+async def test_a_start_that_fails_makes_it_say_that_it_is_unavailable(start: Any) -> None:
+    made = await start()
+    with capture_logs() as lines:
+        made.pipelines_changed(False)
+    assert [(line["event"], line["status"]) for line in lines] == [("Health Check state change", "unavailable")]
+
+
+async def test_its_start_tells_its_settings_by_upstreams_names() -> None:
+    made = check(path="/x", response_body={"healthy": "a"})
+    with capture_logs() as lines:
+        await made.start(Host())  # type: ignore[arg-type]
+        await made.stop()
+    (config,) = [line["config"]["Config"] for line in lines if line["event"] == "Starting health_check extension"]
+    assert config == {
+        "ServerConfig": {"NetAddr": {"Endpoint": "127.0.0.1:0", "Transport": "tcp"}},
+        "Path": "/x",
+        "ResponseBody": {"Healthy": "a", "Unhealthy": ""},
+        "CheckCollectorPipeline": {"Enabled": False, "Interval": "5m", "ExporterFailureThreshold": 5},
+        "UseV2": False,
+    }
 
 
 async def test_a_port_that_is_taken_is_named() -> None:

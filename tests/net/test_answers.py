@@ -7,7 +7,7 @@ from email.utils import formatdate
 from time import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelingest.net.answers import (
@@ -25,6 +25,7 @@ from otelingest.net.status import Status, partial_success
 from otelingest.pipeline.errors import Partial
 
 
+@settings(deadline=None)  # protobuf is imported at the first use
 @given(st.integers(0, 16), st.text(max_size=40), st.none() | st.integers(0, 3600_000).map(lambda ms: ms / 1000))
 def test_a_status_is_read_as_it_was_written(code: int, message: str, wait: float | None) -> None:
     status = Status(code, message, wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import re
 import time
@@ -13,6 +14,7 @@ from otelingest.config.failures import ConfigurationError
 from otelingest.config.telemetry.metrics import MetricsSettings, PrometheusReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Histogram, Instrument, Level, Sample, Totals
+from otelingest.prometheus.text import write_text
 from otelingest.telemetry.exposition import Exposition
 from otelingest.telemetry.metrics import Metrics, check_metrics
 from tests.support.collector import CollectorProcess, free_ports
@@ -54,6 +56,14 @@ def get(port: int, path: str = "/metrics") -> tuple[int, str, str]:
     connection.request("GET", path)
     response = connection.getresponse()
     return response.status, response.headers.get("Content-Type", ""), response.read().decode()
+
+
+def get_body(port: int, coding: str) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    connection.request("GET", "/metrics", headers={"Accept-Encoding": coding})
+    response = connection.getresponse()
+    assert (response.headers.get("Content-Encoding") or "identity") == coding
+    return response.read()
 
 
 def replay(port: int) -> None:
@@ -98,6 +108,11 @@ def test_a_scrape_has_the_series_and_values_of_the_go_collector_under_the_same_l
         assert types(text) == types(recorded) - missing
         assert 'otelcol_receiver_accepted_spans_total{receiver="otlp",transport="http"} 439' in get(second)[2]
         assert get(metrics, "/")[0] == 404
+        assert get(metrics, "//metrics")[0] == 307
+        only = get(metrics, "/metrics?name[]=otelcol_process_uptime")[2]
+        assert [line.split()[0] for line in only.splitlines() if line[0] != "#"] == ["otelcol_process_uptime"]
+        plain, packed = (get_body(metrics, coding) for coding in ("identity", "gzip"))
+        assert series(gzip.decompress(packed).decode()) == series(plain.decode())
     finally:
         assert collector.stop() == 0
 
@@ -107,6 +122,8 @@ def test_a_port_that_is_taken_ends_the_start(tmp_path: Path) -> None:
     collector = CollectorProcess(CONFIG.format(otlp=otlp, metrics=metrics, second=metrics), tmp_path, metrics=True)
     collector.start(ready=None)
     assert collector.wait() == 1
+    (line,) = [line for line in collector.lines if "\terror\t" in line]
+    assert line.split("\t")[3] == "error found during service initialization"
     assert (
         f"Error: failed to create meter provider: binding address 127.0.0.1:{metrics} for Prometheus exporter: "
         f"listen tcp 127.0.0.1:{metrics}: bind: address already in use" in collector.log
@@ -121,7 +138,7 @@ BYTES = Instrument("otelcol_heap_bytes", "gauge", "Heap.", "bytes")
 def rendered(*samples: Sample, level: Level = Level.NORMAL, **reader: object) -> list[str]:
     totals = Totals()
     totals.add(samples)
-    text = Exposition(PrometheusReader.model_validate(reader), RESOURCE).render(totals, level).decode()
+    text = write_text(Exposition(PrometheusReader.model_validate(reader), RESOURCE).families(totals, level)).decode()
     return [line for line in text.splitlines() if not line.startswith(("# ", "target_info"))]
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import time
 from collections.abc import Iterator
-from typing import Any, ClassVar
-from urllib.parse import parse_qs
+from typing import ClassVar
 
 from otelingest.config.settings import Duration
 from otelingest.exporters.prometheus.gathering import Gatherer
@@ -19,14 +17,13 @@ from otelingest.net.auth import resolve
 from otelingest.net.http import PLAIN, Request, Response
 from otelingest.net.http_server import HttpServer
 from otelingest.net.limits import BIG_BODY
-from otelingest.net.plain_app import NOT_FOUND, path_of
+from otelingest.net.plain_app import NOT_FOUND, moved, path_of
 from otelingest.net.status import http_status
 from otelingest.pipeline.component import Env, Exporter, Host
 from otelingest.pipeline.errors import ConfigError, Partial
 from otelingest.pipeline.metrics import Instrument, Sample
 from otelingest.pipeline.payload import Payload, Signal
-from otelingest.prometheus.families import Family
-from otelingest.prometheus.negotiation import Wanted, negotiate
+from otelingest.prometheus.negotiation import Asked, read_question
 
 PATH = b"/metrics"
 SERIES = Instrument(
@@ -59,7 +56,7 @@ class PrometheusExporter(Exporter[PrometheusExporterSettings]):
         self._server: HttpServer | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._scraping = asyncio.Lock()
-        self._under_way: dict[tuple[Wanted, frozenset[str], bool], asyncio.Task[bytes]] = {}
+        self._under_way: dict[Asked, asyncio.Task[bytes]] = {}
         self._host: Host | None = None
 
     def metrics(self) -> Iterator[Sample]:
@@ -102,31 +99,25 @@ class PrometheusExporter(Exporter[PrometheusExporterSettings]):
             async with self._intake.lock:
                 self.store.expire(time.monotonic())
 
-    async def scrape(self, wanted: Wanted, names: frozenset[str], compress: bool) -> bytes:
-        """Everything that there is to show, or the families of these names only.
+    async def scrape(self, asked: Asked) -> bytes:
+        """Everything that there is to show of what is asked for.
 
         Scrapers that ask for the same at the same time get the same answer, made once and held once.
         """
-        key = (wanted, names, compress)
-        under_way = self._under_way.get(key)
+        under_way = self._under_way.get(asked)
         if under_way is None:
-            under_way = self._under_way[key] = asyncio.create_task(self._scrape(*key), name=f"{self.env.id} scrape")
-            under_way.add_done_callback(lambda task: self._under_way.pop(key, None))
+            under_way = asyncio.create_task(self._scrape(asked), name=f"{self.env.id} scrape")
+            self._under_way[asked] = under_way
+            under_way.add_done_callback(lambda task: self._under_way.pop(asked, None))
         return await asyncio.shield(under_way)
 
-    async def _scrape(self, wanted: Wanted, names: frozenset[str], compress: bool) -> bytes:
+    async def _scrape(self, asked: Asked) -> bytes:
         async with self._scraping:
             now = time.monotonic()
             async with self._intake.lock:
                 self.store.expire(now)
                 series = self.store.snapshot()
-
-            def write() -> bytes:
-                families: list[Family] = self._gatherer.gather(series, now)
-                body = wanted.write([family for family in families if not names or family.name in names])
-                return gzip.compress(body, _LEVEL, mtime=0) if compress else body
-
-            return await asyncio.to_thread(write)
+            return await asyncio.to_thread(lambda: asked.write(self._gatherer.gather(series, now)))
 
 
 class _Intake(SendingExporter[SendingSettings]):
@@ -160,25 +151,12 @@ class _App:
         self._exporter = exporter
 
     def route(self, request: Request) -> Response | None:
-        return None if path_of(request) == PATH else NOT_FOUND
+        return moved(request) or (None if path_of(request) == PATH else NOT_FOUND)
 
     async def answer(self, request: Request, body: bytes) -> Response:
-        settings = self._exporter.settings
-        accept = request.headers.get(b"accept", b"").decode("latin-1")
-        wanted = negotiate(accept, openmetrics=settings.enable_open_metrics)
-        query = parse_qs(request.target.partition(b"?")[2].decode("latin-1")) if b"?" in request.target else {}
-        compress = _takes_gzip(request)
-        text = await self._exporter.scrape(wanted, frozenset(query.get("name[]", ())), compress)
-        headers: Any = (("Content-Encoding", "gzip"),) if compress else ()
-        return Response(200, wanted.content_type, text, headers)
+        asked = read_question(request.target, request.headers, openmetrics=self._exporter.settings.enable_open_metrics)
+        text = await self._exporter.scrape(asked)
+        return Response(200, asked.wanted.content_type, text, asked.headers)
 
     def refuse(self, request: Request, code: int, message: str, retry_after: float | None = None) -> Response:
         return Response(http_status(code), PLAIN, f"{message}\n".encode("utf-8", "replace"))
-
-
-def _takes_gzip(request: Request) -> bool:
-    for clause in request.headers.get(b"accept-encoding", b"").split(b","):
-        coding, _, weight = clause.partition(b";")
-        if coding.strip().lower() == b"gzip":
-            return weight.replace(b" ", b"") not in (b"q=0", b"q=0.0", b"q=0.00", b"q=0.000")
-    return False
