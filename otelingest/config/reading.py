@@ -129,8 +129,8 @@ def _complete(cls: type[BaseModel], begun: set[type[BaseModel]]) -> None:
     if cls.__pydantic_complete__ or cls in begun:
         return
     begun.add(cls)
-    for field in cls.model_fields.values():
-        for section in _sections(field.annotation):
+    for entry in cls.model_fields.values():
+        for section in _sections(entry.annotation):
             _complete(section, begun)
     cls.model_rebuild()
 

@@ -13,7 +13,7 @@ from otelingest.pipeline.metrics import Level, Totals
 from otelingest.prometheus.negotiation import read_question
 from otelingest.telemetry import process
 from otelingest.telemetry.exposition import Exposition
-from otelingest.telemetry.push import Push, check_push, encode
+from otelingest.telemetry.push import Last, Push, check_push, encode
 from otelingest.telemetry.views import Views
 
 if TYPE_CHECKING:
@@ -124,8 +124,8 @@ class Metrics:
         totals.add(process.samples())
         return self._views.apply(totals)
 
-    def _encode(self) -> bytes:
-        return encode(self._collect(), self._level, self._resource, self._since)
+    def _encode(self, last: Last | None) -> bytes:
+        return encode(self._collect(), self._level, self._resource, self._since, last)
 
     async def stop(self) -> None:
         """Send for the last time, and close all endpoints at once: what they tell changes no more."""

@@ -139,7 +139,12 @@ def is_increasing(bounds: Sequence[float]) -> bool:
 def _type_of(instrument: Instrument) -> str:
     if instrument.name in _COUNTED_BOTH_WAYS:
         return "updown_counter"
-    return f"observable_{instrument.kind}" if _OBSERVED.match(instrument.name) else instrument.kind
+    return f"observable_{instrument.kind}" if is_observed(instrument) else instrument.kind
+
+
+def is_observed(instrument: Instrument) -> bool:
+    """Whether upstream asks for it at each reading."""
+    return _OBSERVED.match(instrument.name) is not None
 
 
 def _sanitized(keys: Iterable[str] | None) -> frozenset[str]:

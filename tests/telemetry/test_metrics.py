@@ -216,7 +216,10 @@ def test_an_instrument_is_shown_from_its_level_on() -> None:
         ({"periodic": {"exporter": {"otlp": {"protocol": "http/json"}}}}, 'unsupported protocol "http/json"'),
         ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "compression": "br"}}}}, 'compression "br"'),
         ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "endpoint": "https://"}}}}, "is not a URL"),
-        ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "temporality_preference": "delta"}}}}, "delta is not"),
+        (
+            {"periodic": {"exporter": {"otlp": {"protocol": "grpc", "temporality_preference": "low"}}}},
+            'preference "low"',
+        ),
         ({"periodic": {"exporter": {"console": {}, "otlp": {"protocol": "grpc"}}}}, "multiple exporters"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -10,7 +11,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from otelingest.config.telemetry.metrics import MetricsSettings
 from otelingest.pipeline.metrics import Histogram, Instrument, Level, Sample, Totals
 from otelingest.telemetry.metrics import Metrics
-from otelingest.telemetry.push import encode
+from otelingest.telemetry.push import Last, encode
 from otelingest.telemetry.sender import SENDING_FAILED
 from tests.net.support import Log
 
@@ -104,3 +105,65 @@ async def test_a_refusal_and_nobody_there_are_told_and_nothing_ends(far) -> None
     errors = [values["error"] for _, message, values in log.lines if message == SENDING_FAILED]
     assert errors[0] == "failed to upload metrics: HTTP status 503"
     assert "127.0.0.1:1" in errors[-1]
+
+
+UPTIME = Instrument("otelcol_process_uptime", "counter", "Up.", "seconds")
+
+
+def counted(sent: int, *sizes: float) -> Totals:
+    histogram = Histogram((1, 10))
+    for size in sizes:
+        histogram.add(size)
+    made = Totals()
+    made.add([Sample(SENT, sent), Sample(UPTIME, float(sent)), Sample(SIZE, sent), Sample(DETAIL, histogram)])
+    return made
+
+
+def test_differences_are_what_was_added_since_it_was_told() -> None:
+    last = Last(observed=True)
+    seen = []
+    for step, (sent, sizes) in enumerate(((7, (5.0,)), (9, (5.0, 50.0)), (10, (5.0, 50.0)), (3, ()))):
+        metrics = read(encode(counted(sent, *sizes), Level.DETAILED, RESOURCE, since=5, last=last))
+        if step != 1:  # what did not arrive is told again
+            last.told()
+        (one,), (detail,) = (
+            metrics["otelcol_exporter_sent_spans"].sum.data_points,
+            metrics["otelcol_detail"].histogram.data_points,
+        )
+        seen.append((one.as_int, list(detail.bucket_counts), detail.sum, one.start_time_unix_nano == 5))
+        assert metrics["otelcol_exporter_sent_spans"].sum.aggregation_temporality == 1
+        assert metrics["otelcol_detail"].histogram.aggregation_temporality == 1
+        assert metrics["otelcol_queue"].gauge.data_points[0].as_int == sent
+    assert seen == [
+        (7, [0, 1, 0], 5, True),
+        (2, [0, 0, 1], 50, False),
+        (3, [0, 0, 1], 50, False),
+        (3, [0, 0, 0], 0, False),
+    ]
+
+
+def test_low_memory_keeps_what_is_asked_for_at_each_reading_cumulative() -> None:
+    for last, temporality in ((Last(observed=False), 2), (Last(observed=True), 1)):
+        metrics = read(encode(counted(7), Level.DETAILED, RESOURCE, since=5, last=last))
+        assert metrics["otelcol_process_uptime"].sum.aggregation_temporality == temporality
+        assert metrics["otelcol_exporter_sent_spans"].sum.aggregation_temporality == 1
+
+
+async def test_a_reader_is_told_of_differences_where_it_prefers_them(far) -> None:
+    sent = 0
+
+    def counting() -> Totals:
+        nonlocal sent
+        sent += 10
+        return counted(sent)
+
+    metrics = Metrics(counting, RESOURCE, Log())
+    target = {"temporality_preference": "delta", "default_histogram_aggregation": "explicit_bucket_histogram"}
+    await metrics.apply(periodic(10, protocol="http/protobuf", endpoint=f"http://{far.address}", **target))
+    async with asyncio.timeout(5):
+        while len(far.seen) < 3:
+            await asyncio.sleep(0.005)
+    await metrics.stop()
+    points = [read(body)["otelcol_exporter_sent_spans"].sum.data_points[0] for _, _, body in far.seen]
+    assert {point.as_int for point in points} == {10}
+    assert all(b.start_time_unix_nano == a.time_unix_nano for a, b in itertools.pairwise(points))

@@ -57,9 +57,9 @@ class OtlpMetricTarget(OtlpTarget):
     """Where the collector's own metrics are sent to."""
 
     temporality_preference: str | None = None
-    """How counters are told: `cumulative`; others are not supported yet."""
+    """How counters and histograms are told: `cumulative`, `delta`, or `lowmemory`, where few of them are cumulative."""
     default_histogram_aggregation: str | None = None
-    """The kind of histograms: `explicit_bucket_histogram`; others are not supported yet."""
+    """The kind of histograms: without effect, as upstream; they have buckets."""
 
 
 class MetricExporter(Settings):
