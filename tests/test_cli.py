@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from typing import NamedTuple
 
 import pytest
 import structlog
+import yaml
 
 from otelingest import __version__
 from otelingest.cli import main
@@ -104,13 +104,25 @@ def test_a_good_configuration_validates(run: Run, arguments: tuple[str, ...]) ->
         (("validate", "-config=good.yaml"), "unknown shorthand flag: 'c' in -config=good.yaml"),
         (("validate", "--cfg=x"), "unknown flag: --cfg"),
         (("validate", "--config"), "flag needs an argument: --config"),
-        (("nonsense",), 'unknown command "nonsense" for "otelingest"'),
         (("validate", "--set=a.b"), 'invalid argument "a.b" for "--set" flag: missing equal sign'),
         (
             ("--config=good.yaml", "--shutdown-timeout=3d"),
             'invalid argument "3d" for "--shutdown-timeout" flag: time: unknown unit "d" in duration "3d"',
         ),
         (("featuregate", "nope"), 'feature "nope" not found'),
+        (("featuregate", "a", "b"), "accepts at most 1 arg(s), received 2"),
+        (("completion", "csh"), 'unknown shell "csh": bash, fish and zsh are known'),
+        (
+            ("validate", "--config=good.yaml", "--feature-gates=,-ottl.PanicDuplicateName"),
+            'invalid argument ",-ottl.PanicDuplicateName" for "--feature-gates" flag: empty feature gate identifier at '
+            'index 0; feature gate "ottl.PanicDuplicateName" is stable, can not be disabled',
+        ),
+        (("print-config", "--mode=raw", "--format=xml"), "at least one config flag must be provided"),
+        (
+            ("print-config", "--config=good.yaml", "--validate=no"),
+            'invalid argument "no" for "--validate" flag: strconv.ParseBool: parsing "no": invalid syntax',
+        ),
+        (("print-config", "--config=good.yaml", "--validate", "false"), "accepts 0 arg(s), received 1"),
         (("print-config", "--config=good.yaml", "--mode=raw"), 'invalid mode "raw": modes are: redacted, unredacted'),
         (("print-config", "--config=good.yaml", "--format=xml"), "unrecognized print format: xml"),
         (("validate", "--config=s3:x"), 'unsupported scheme on URI "s3:x"'),
@@ -194,7 +206,12 @@ def test_print_config_shows_secrets_only_when_asked(run: Run) -> None:
 def test_components_lists_what_is_installed(run: Run) -> None:
     out = run("components").out
     assert "    command: otelingest\n" in out
-    assert re.search(r"processors:\n(.*\n)*    - name: batch\n      module: otelingest\.processors\.batch\n", out)
+    assert (
+        "    - name: batch\n"
+        f"      module: otelingest.processors.batch v{__version__}\n"
+        "      stability:\n        logs: Alpha\n        metrics: Alpha\n        traces: Alpha\n"
+    ) in out
+    assert yaml.safe_load(out)["connectors"][-1]["stability"]["traces-to-logs"] == "Undefined"
 
 
 @pytest.mark.parametrize("name", ["otelingest", "otelcol", "otelcol-contrib"])
@@ -202,6 +219,38 @@ def test_it_is_installed_under_the_names_that_entry_points_in_charts_have(name: 
     command = Path(sys.executable).with_name(name)
     done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"{name} version {__version__}\n"
+
+
+def test_an_unknown_command_is_told_with_those_that_may_be_meant(run: Run) -> None:
+    assert run("nonsense") == (
+        *(1, ""),
+        'Error: unknown command "nonsense" for "otelingest"\nRun \'otelingest --help\' for usage.\n',
+    )
+    for typed in ("vaildate", "val"):
+        assert f'unknown command "{typed}" for "otelingest"\n\nDid you mean this?\n\tvalidate\n\nRun ' in run(typed).err
+
+
+def test_help_is_a_command_too(run: Run) -> None:
+    assert run("help") == run("--help")
+    assert run("help", "validate") == run("validate", "--help")
+    assert "validate" in run("help", "nonsense").out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(run: Run, monkeypatch: pytest.MonkeyPatch, shell: str) -> None:
+    monkeypatch.setattr(sys, "argv", ["otelcol-contrib"])
+    script = run("completion", shell)
+    assert (script.code, "_OTELCOL_CONTRIB_COMPLETE" in script.out) == (0, True)
+
+
+def test_a_stable_gate_is_told_to_go(run: Run) -> None:
+    outcome = run("validate", "--config=good.yaml", "--feature-gates=ottl.PanicDuplicateName")
+    assert outcome == (
+        0,
+        'Feature gate "ottl.PanicDuplicateName" is stable and already enabled. It will be removed in version 0.161.0 '
+        "and continued use of the gate after version 0.161.0 will result in an error.\n",
+        "",
+    )
 
 
 def test_featuregate(run: Run) -> None:

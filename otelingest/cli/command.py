@@ -16,7 +16,7 @@ from otelingest.cli.dead_letters import dead_letters
 from otelingest.cli.listing import DESCRIPTION, components, featuregate
 from otelingest.cli.options import CommandError, Options, flag_value, shared
 from otelingest.config.failures import ConfigurationError
-from otelingest.config.types import Duration
+from otelingest.config.types import Duration, go_quote
 from otelingest.pipeline.errors import ConfigError
 from otelingest.run import run
 
@@ -27,8 +27,29 @@ class _Root(click.Group):
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         name = args[0]
         if self.get_command(ctx, name) is None:
-            raise CommandError(f'unknown command "{name}" for "{ctx.info_name}"')
+            near = [command for command in self.list_commands(ctx) if _is_near(name, command)]
+            meant = "\n\nDid you mean this?\n" + "".join(f"\t{command}\n" for command in near) if near else ""
+            usage = f"Run '{ctx.info_name} --help' for usage."
+            raise CommandError(f'unknown command "{name}" for "{ctx.info_name}"{meant}\n{usage}')
         return super().resolve_command(ctx, args)
+
+
+def _is_near(typed: str, command: str) -> bool:
+    """Whether someone who typed that may have meant this: the beginning of its name, or at most two slips."""
+    return command.startswith(typed.lower()) or _slips(typed.lower(), command) <= 2
+
+
+def _slips(one: str, other: str) -> int:
+    """How many letters must be changed, put in or left out to make one word of the other."""
+    costs = list(range(len(other) + 1))
+    for row, letter in enumerate(one, 1):
+        before, costs[0] = costs[0], row
+        for column, meant in enumerate(other, 1):
+            before, costs[column] = (
+                costs[column],
+                min(costs[column] + 1, costs[column - 1] + 1, before + (letter != meant)),
+            )
+    return costs[-1]
 
 
 def _show_version(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
@@ -78,7 +99,36 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-for subcommand in (validate, print_config, components, featuregate, healthcheck, dead_letters, query):
+@click.command("help", help="Show what a command does, and its flags.")
+@click.argument("names", nargs=-1)
+@click.pass_context
+def help_(context: click.Context, names: Sequence[str]) -> None:
+    root = context.find_root()
+    command = cli.get_command(root, names[0]) if names else cli
+    if command is None:
+        click.echo(f"Unknown help topic {go_quote(names[0])}", err=True)
+        command = cli
+    about = root if command is cli else click.Context(command, parent=root, info_name=names[0])
+    click.echo(command.get_help(about))
+
+
+@click.command(help="Print a script by which a shell completes commands and flags: bash, zsh or fish.")
+@click.argument("shell")
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    from click.shell_completion import get_completion_class
+
+    name = context.find_root().info_name or "otelingest"
+    complete = get_completion_class(shell)
+    if complete is None:
+        raise CommandError(f'unknown shell "{shell}": bash, fish and zsh are known')
+    click.echo(complete(cli, {}, name, f"_{name.upper().replace('-', '_')}_COMPLETE").source())
+
+
+for subcommand in (
+    *(validate, print_config, components, featuregate, healthcheck, dead_letters, query),
+    *(help_, completion),
+):
     cli.add_command(subcommand)
 cli.add_command(print_config, "print-initial-config")
 

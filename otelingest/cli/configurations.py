@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from otelingest.cli.options import CommandError, Options, no_arguments, refuse_arguments, shared
+from otelingest.cli.options import CommandError, Options, boolean, flag_value, no_arguments, refuse_arguments, shared
 from otelingest.config.failures import ConfigurationError
 from otelingest.config.sources import Told
 from otelingest.pipeline.errors import ConfigError
@@ -64,7 +64,13 @@ def _check_pipelines(configuration: Configuration) -> None:
         raise ConfigError(f"failed to build pipelines: {error}") from error
 
 
-@click.command("print-config", help="Print the configuration as it is in effect, with every default.")
+class _PrintConfig(click.Command):
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        # As everywhere with Go's flags, what follows a flag that is true or false does not belong to it.
+        return super().parse_args(ctx, ["--validate=true" if word == "--validate" else word for word in args])
+
+
+@click.command("print-config", cls=_PrintConfig, help="Print the configuration as it is in effect, with every default.")
 @shared
 @click.option("--format", "format_", default="yaml", show_default=True, help="yaml or json.")
 @click.option(
@@ -73,10 +79,7 @@ def _check_pipelines(configuration: Configuration) -> None:
 @click.option(
     "--validate",
     "check",
-    type=bool,
-    is_flag=False,
-    flag_value="true",
-    default=True,
+    default="true",
     show_default=True,
     help="Whether what does not fit together is refused.",
 )
@@ -89,20 +92,22 @@ def print_config(
     feature_gates: Sequence[str],
     format_: str,
     mode: str,
-    check: bool,
+    check: str,
     rest: Sequence[str],
 ) -> None:
     options.add(config, set_, feature_gates)
     refuse_arguments(rest)
-    if mode not in ("redacted", "unredacted"):
+    validate = flag_value("--validate", check, boolean)
+    options.require()
+    if mode.lower() not in ("redacted", "unredacted"):
         raise CommandError(f'invalid mode "{mode}": modes are: redacted, unredacted')
-    if format_.lower() not in ("yaml", "json"):
-        raise CommandError(f"unrecognized print format: {format_}")
     try:
-        configuration = options.load(validate=check)
+        configuration = options.load(validate=validate)
     except ConfigurationError as error:
         prefix = "invalid configuration: " if error.invalid else ""
         raise ConfigurationError(f"{prefix}{error}", error.notes) from error
+    if format_.lower() not in ("", "yaml", "json"):
+        raise CommandError(f"unrecognized print format: {format_}")
     from otelingest.config.rendering import render
 
-    click.echo(render(configuration, format=format_.lower(), redacted=mode == "redacted"))
+    click.echo(render(configuration, format=format_.lower() or "yaml", redacted=mode.lower() == "redacted"))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from otelingest.config.gates import Turned, parse_gates
+from otelingest.config.gates import Turned, notices, parse_gates
 from otelingest.config.sources import set_location
+from otelingest.config.types import go_quote
 from otelingest.run import registry
 
 if TYPE_CHECKING:
@@ -37,20 +38,40 @@ class Options:
         for text in set_:
             self.sets.append(flag_value("--set", text, set_location))
         for text in feature_gates:
-            self.gates.update(flag_value("--feature-gates", text, lambda text: parse_gates([text])))
+            turned = flag_value("--feature-gates", text, parse_gates)
+            for notice in notices(turned):
+                click.echo(notice)
+            self.gates.update(turned)
+
+    def require(self) -> None:
+        """Raises CommandError when no flag tells what the configuration is."""
+        if not self.locations and not self.sets:
+            raise CommandError("at least one config flag must be provided")
 
     def load(self, *, validate: bool = True) -> Configuration:
         """The configuration that the flags name."""
         from otelingest.config.loader import load
 
-        if not self.locations:
-            raise CommandError("at least one config flag must be provided")
+        self.require()
         # What is made here all stays: looking through it for garbage would be a tenth of the time.
         gc.disable()
         try:
             return load([*self.locations, *self.sets], registry(), gates=self.gates, validate=validate)
         finally:
             gc.enable()
+
+
+_BOOLEANS = {
+    **dict.fromkeys(("1", "t", "T", "true", "TRUE", "True"), True),
+    **dict.fromkeys(("0", "f", "F", "false", "FALSE", "False"), False),
+}
+
+
+def boolean(text: str) -> bool:
+    """A truth value as Go reads it. Raises ValueError."""
+    if text not in _BOOLEANS:
+        raise ValueError(f"strconv.ParseBool: parsing {go_quote(text)}: invalid syntax")
+    return _BOOLEANS[text]
 
 
 def flag_value(flag: str, text: str, parse: Callable[[str], T]) -> T:
@@ -81,7 +102,7 @@ def shared(command: F) -> F:
 
 def no_arguments(command: F) -> F:
     """Lets a command see what it was given too much, so that it can refuse it in the collector's words."""
-    return click.argument("rest", nargs=-1, type=click.UNPROCESSED)(command)
+    return click.argument("rest", nargs=-1, type=click.UNPROCESSED, metavar="")(command)
 
 
 def refuse_arguments(rest: Sequence[str]) -> None:

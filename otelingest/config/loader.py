@@ -46,7 +46,9 @@ def load(
         raise ConfigurationError(str(error), [*notes, *error.notes], invalid=error.invalid) from error
     configuration.told[:0] = resolved.told
     configuration.told += [
-        Told("warning", f'the feature gate "{id}" has no effect', {}) for id in turned if not GATES[id].effective
+        Told("warning", f'the feature gate "{id}" has no effect', {})
+        for id in turned
+        if not GATES[id].effective and GATES[id].stage != "Stable"
     ]
     return configuration
 

@@ -66,8 +66,8 @@ def set_location(text: str) -> Override:
     key, equals, value = text.partition("=")
     if not equals:
         raise ValueError("missing equal sign")
-    location = Override(f"yaml:{key.replace('.', '::')}: {value}")
-    location.label = f"--set {key}"
+    location = Override(f"yaml:{key.replace('.', '::').strip()}: {value.strip()}")
+    location.label = f"--set {key.strip()}"
     return location
 
 

@@ -49,6 +49,12 @@ def names(kind: Kind) -> list[str]:
     return sorted(_entry_points(kind))
 
 
+def version(kind: Kind, name: str) -> str:
+    """The version of the package that a type comes from."""
+    distribution = _entry_points(kind)[name].dist
+    return distribution.version if distribution else "?"
+
+
 def load(kind: Kind, name: str) -> type[Any] | None:
     """The component class of a type, or None when nothing is registered under that name.
 

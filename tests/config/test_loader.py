@@ -203,12 +203,12 @@ def test_a_connector_stands_where_receivers_and_exporters_stand(tmp_path: Path) 
 def test_no_pipelines_are_fine_where_the_gate_says_so(tmp_path: Path) -> None:
     text = "extensions: {helper: }\nservice: {extensions: [helper]}"
     assert "at least one pipeline" in str(refused(text, tmp_path))
-    gates = parse_gates(["service.AllowNoPipelines"])
+    gates = parse_gates("service.AllowNoPipelines")
     assert loaded(text, tmp_path, gates=gates).service.extensions == [ComponentId("helper")]
 
 
 def test_a_gate_without_effect_is_warned_of(tmp_path: Path) -> None:
-    configuration = loaded(GOOD, tmp_path, gates=parse_gates(["-ottl.set.allowNil,+pdata.useProtoPooling"]))
+    configuration = loaded(GOOD, tmp_path, gates=parse_gates("-ottl.set.allowNil,+pdata.useProtoPooling"))
     assert [told.text for told in configuration.told] == [
         'the feature gate "ottl.set.allowNil" has no effect',
         'the feature gate "pdata.useProtoPooling" has no effect',
@@ -219,7 +219,7 @@ def test_an_unknown_gate_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r'no such feature gate "nope". valid gates: \[confmap.enableMergeAppendOption '
     ):
-        parse_gates(["-nope"])
+        parse_gates("-nope")
 
 
 def test_an_id_with_spaces_loses_its_body_and_says_so(tmp_path: Path) -> None:
