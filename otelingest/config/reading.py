@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import inspect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, get_args
@@ -300,20 +301,29 @@ def _in_section(section: BaseModel, reading: Reading, path: Path, shown: str, se
     for text in reading.refusals.get(path, ()):
         yield Found(path, shown, text)
     check = getattr(section, "problems", None)
-    if check is not None and path not in reading.incomplete:
+    if check is not None and not any(below[: len(path)] == path for below in reading.incomplete):
         for problem in check():
             below, text = problem if isinstance(problem, tuple) else ("", problem)
             yield Found(path, _extend(shown, separator, below), text)
-    naming = getattr(section, "naming", None)
-    if naming and naming.embedded:
-        shown, separator = _extend(shown, separator, naming.embedded), "::"
     for key, (name, _, shape) in _fields(type(section)).items():
         value = getattr(section, name, None)
-        at, below = (*path, key), _extend(shown, separator, key)
+        embedded = _embedded(type(section), name)
+        at, below = (*path, key), _extend(shown, separator, f"{embedded}::{key}" if embedded else key)
         if not isinstance(value, BaseModel):
             for text in reading.refusals.get(at, ()):
                 yield Found(at, below, text)
         yield from _in_value(value, reading, at, below, ": " if getattr(shape, "optional", False) else "::")
+
+
+@functools.cache
+def _embedded(cls: type[BaseModel], name: str) -> str:
+    """What stands before a field in paths: upstream's name for the class that `cls` has it from, if it embeds that."""
+    owner = next(base for base in reversed(cls.__mro__) if name in inspect.get_annotations(base))
+    said = getattr(owner, "naming", None)
+    if owner is cls or not said or not said.embedded:
+        return ""
+    own = cls.__dict__.get("naming")
+    return str((own and own.embedded) or said.embedded)
 
 
 def _in_value(value: Any, reading: Reading, path: Path, shown: str, separator: str) -> Iterator[Found]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from pydantic import SecretStr
 
 from otelingest.config.reading import INVALID, Spot, did_you_mean
-from otelingest.config.types import BareNumber, ComponentId, Duration, Integer, Unreadable, go_kind, go_type
+from otelingest.config.types import BareNumber, Duration, Integer, Unreadable, go_kind, go_type
 from otelingest.config.values import Expanded
 
 
@@ -87,7 +87,8 @@ class Whole:
 
 
 class Real:
-    go_name = "float64"
+    def __init__(self, go_name: str = "float64") -> None:
+        self.go_name = go_name
 
     def zero(self) -> float:
         return 0.0
@@ -119,16 +120,15 @@ class Text:
             return INVALID
 
     def read(self, raw: Any, spot: Spot) -> Any:
-        value = raw.text if isinstance(raw, Expanded) else raw
+        value = raw.text if isinstance(raw, Expanded) and self._number is None else value_of(raw)
         if isinstance(self._make, type) and isinstance(value, self._make):
             return value
         if isinstance(value, SecretStr):
             value = value.get_secret_value()
         if value is None:
-            return self.zero()
-        number = value_of(raw)
-        if self._number is not None and isinstance(number, int | float) and not isinstance(number, bool):
-            value = self._number(_whole(number)) if math.isfinite(number) else value
+            value = self._zero
+        if self._number is not None and isinstance(value, int | float) and not isinstance(value, bool):
+            return self._number(_whole(value)) if math.isfinite(value) else mismatch(self.go_name, value, spot)
         if not isinstance(value, str):
             return mismatch(self.go_name, value, spot)
         try:
@@ -137,27 +137,28 @@ class Text:
             return spot.fail(str(error))
 
 
-class Id(Text):
-    """A component's id."""
+class Structure(Text):
+    """What upstream keeps in a structure that reads itself from a text: an id, say."""
 
-    def __init__(self) -> None:
-        super().__init__(ComponentId.parse)
+    def __init__(self, parse: Callable[[str], Any], empty: Any) -> None:
+        super().__init__(parse)
+        self._empty = empty
 
-    def zero(self) -> ComponentId:
-        return ComponentId("")
+    def zero(self) -> Any:
+        return self._empty
 
     def read(self, raw: Any, spot: Spot) -> Any:
         value = value_of(raw)
-        if isinstance(value, ComponentId):
-            return value
-        if value is None:  # a reference to nothing too: upstream's id is a section, which this leaves as it is
-            return self.zero()
-        if isinstance(value, dict):
+        if value is None and raw is not None:
+            return self._empty
+        if value is None or isinstance(value, dict):
             if value and not spot.frame.loose:
                 return spot.fail(f"has invalid keys: {', '.join(sorted(value))}")
             if value:
-                spot.warn("a section names no component and has no effect")
-            return self.zero()
+                spot.warn("a section where a text should be has no effect")
+            return self._empty if spot.base is None else spot.base
+        if isinstance(value, type(self._empty)) and not isinstance(value, str):
+            return value
         if not isinstance(value, str):
             return spot.fail(f'expected a map or struct, got "{go_kind(value)}"')
         return super().read(raw, spot)

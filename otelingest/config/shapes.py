@@ -20,9 +20,9 @@ from otelingest.config.reading import INVALID, Frame, Reading, Spot, keys, read_
 from otelingest.config.scalars import (
     Boolean,
     Choice,
-    Id,
     Real,
     Shape,
+    Structure,
     Text,
     Time,
     Whole,
@@ -38,6 +38,7 @@ from otelingest.config.types import (
     MapList,
     OptionalSection,
     Secret,
+    TextStruct,
     go_kind,
     go_type,
     go_value,
@@ -62,7 +63,7 @@ class Sequenced:
         self._item = item
         self._make = make
         # Upstream splits for lists of plain strings alone: not of secrets, or of ids.
-        self._splits = isinstance(item, Text) and not isinstance(item, Id) and item.go_name == "string"
+        self._splits = isinstance(item, Text) and not isinstance(item, Structure) and item.go_name == "string"
         self.go_name = f"[]{item.go_name}"
 
     def zero(self) -> Any:
@@ -83,10 +84,10 @@ class Sequenced:
 class Mapped:
     """A map with keys of the user's own."""
 
-    def __init__(self, key: Shape, item: Shape) -> None:
+    def __init__(self, key: Shape, item: Shape, go_name: str = "") -> None:
         self._key = key
         self._item = item
-        self.go_name = f"map[{key.go_name}]{item.go_name}"
+        self.go_name = go_name or f"map[{key.go_name}]{item.go_name}"
 
     def zero(self) -> dict[Any, Any]:
         return {}
@@ -155,10 +156,10 @@ class Pairs(Mapped):
 class Nested:
     """A section. A null is its defaults."""
 
-    go_name = "map[string]interface {}"
-
     def __init__(self, cls: type[BaseModel]) -> None:
         self._cls = cls
+        naming = getattr(cls, "naming", None)
+        self.go_name = (naming and naming.type) or "map[string]interface {}"
 
     def zero(self) -> Any:
         return INVALID
@@ -242,7 +243,7 @@ _SIMPLE: dict[Any, Shape] = {
     bool: Boolean(),
     float: Real(),
     str: Text(),
-    ComponentId: Id(),
+    ComponentId: Structure(ComponentId.parse, ComponentId("")),
     Secret: Text(Secret, "configopaque.String"),
     SecretStr: Text(SecretStr, "configopaque.String"),
     pathlib.Path: Text(pathlib.Path),
@@ -265,15 +266,20 @@ def shape_of(annotation: Any, metadata: Iterable[Any] = ()) -> Shape:
         return as_written(annotation, metadata)
     if get_origin(annotation) in (Union, types.UnionType):
         return _union(annotation, metadata, marks.get(OptionalSection))
+    if TextStruct in marks:
+        return Structure(marks[TextStruct].parse, "")
     if annotation is int:
         return Whole(marks.get(Integer, Integer()))
     if annotation is Duration:
         return Time(marks.get(BareNumber))
-    if annotation is str and GoType in marks:
-        return Text(go_name=marks[GoType].name, zero=marks[GoType].zero, number=marks[GoType].number)
+    if annotation in (str, Secret) and GoType in marks:
+        mark = marks[GoType]
+        return Text(mark.parse if annotation is str else Secret, mark.name, mark.zero, mark.number)
+    if annotation is float and GoType in marks:
+        return Real(marks[GoType].name)
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
-    return _generic(annotation, MapList in marks) or _class(annotation)
+    return _generic(annotation, marks) or _class(annotation)
 
 
 def _union(annotation: Any, metadata: Iterable[Any], optional: OptionalSection | None) -> Shape:
@@ -285,7 +291,7 @@ def _union(annotation: Any, metadata: Iterable[Any], optional: OptionalSection |
     return Nullable(shape_of(options[0], metadata))
 
 
-def _generic(annotation: Any, pairs: bool) -> Shape | None:
+def _generic(annotation: Any, marks: Mapping[type[Any], Any]) -> Shape | None:
     origin, args = get_origin(annotation) or annotation, get_args(annotation)
     if origin is Literal:
         return Choice(args)
@@ -293,7 +299,7 @@ def _generic(annotation: Any, pairs: bool) -> Shape | None:
         return Sequenced(shape_of(args[0]) if args else AsWritten(), _SEQUENCES[origin])
     if origin in (dict, Mapping):
         key, item = (shape_of(arg) for arg in args) if args else (Text(), AsWritten())
-        return (Pairs if pairs else Mapped)(key, item)
+        return (Pairs if MapList in marks else Mapped)(key, item, marks[GoType].name if GoType in marks else "")
     return None
 
 

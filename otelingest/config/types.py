@@ -43,14 +43,26 @@ FilledSection = Annotated[T | None, OptionalSection(null=False)]
 
 @dataclass(frozen=True)
 class GoType:
-    """Marks a string with what messages call its type, where that is not plain from the field.
+    """Marks a field with what messages call its type, where that is not plain; of a string it says more.
 
-    zero: what a key without a value stands for. number: what a number stands for, where one may be given.
+    zero: what a key without a value stands for. parse: how a text is read, where not as it is. number: what a number
+    stands for, where upstream's type is one; then a reference is what its text means, as for other numbers.
     """
 
     name: str
     zero: str = ""
+    parse: Callable[[str], str] = str
     number: Callable[[int], str] | None = None
+
+
+@dataclass(frozen=True)
+class TextStruct:
+    """Marks a string that upstream keeps in a structure, which reads itself from a text.
+
+    A reference to nothing leaves it empty, whatever its default. parse: how the text is read.
+    """
+
+    parse: Callable[[str], str] = str
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,17 @@ def plain(value: Any) -> Any:
     return value
 
 
+def meant(value: Any) -> Any:
+    """The same value, in which references count as what their text means, whatever takes them."""
+    if isinstance(value, Expanded):
+        return meant(value.value)
+    if isinstance(value, Map):
+        return Map(((key, meant(item)) for key, item in value.items()), value.at)
+    if isinstance(value, List):
+        return List(map(meant, value), value.at)
+    return plain(value)
+
+
 def position_of(root: Any, path: Path) -> Position | None:
     """Where the value at `path` was written, or what is nearest above it; None where nothing is known."""
     found: Position | None = None

@@ -29,13 +29,14 @@ _DEFAULTS = {
 class CountedSettings(DefinitionSettings):
     """A metric that counts. Its name is the key that it stands under."""
 
+    naming: ClassVar[Naming] = Naming("countconnector.MetricInfo")
     loose: ClassVar[bool] = True
 
 
 class CountSettings(TallySettings):
     """Metrics by what they count. A section that is not given, or is empty, has one metric that counts everything."""
 
-    naming: ClassVar[Naming] = Naming(type="countconnector.Config")
+    naming: ClassVar[Naming] = Naming(type="countconnector.Config", embedding=True)
     loose: ClassVar[bool] = True
 
     spans: dict[str, CountedSettings] = Field(default_factory=dict)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from pydantic import Field
 
 from otelingest.codec.values import double_text
-from otelingest.config.settings import Naming
+from otelingest.config.settings import Naming, Problem
 from otelingest.config.types import go_quote
 from otelingest.connectors.tallying import (
     Definition,
@@ -26,6 +27,8 @@ from otelingest.connectors.tallying import (
 
 class SummedSettings(DefinitionSettings):
     """A metric that adds up an attribute."""
+
+    naming: ClassVar[Naming] = Naming("sumconnector.MetricInfo")
 
     source_attribute: str = ""
     """The attribute: a number, or text that is one. Where it is missing it adds 0."""
@@ -47,10 +50,17 @@ class SumSettings(TallySettings):
     logs: dict[str, SummedSettings] = Field(default_factory=dict)
     """Metrics that add up an attribute of log records."""
 
-    def problem(self, section: Section, name: str, settings: Any) -> str:
-        if name and not settings.source_attribute:
-            return f"{section.name}: metric source_attribute missing: metric {go_quote(name)}"
-        return super().problem(section, name, settings)
+    def problems(self) -> Iterator[Problem]:
+        """All that is wrong, as upstream."""
+        found = "\n".join(self._all_problems())
+        if found:
+            yield found
+
+    def _problems(self, section: Section, name: str, settings: Any) -> Iterator[str]:
+        found = list(super()._problems(section, name, settings))
+        if not settings.source_attribute:
+            found.insert(int(not name), f"{section.name}: metric source_attribute missing: metric {go_quote(name)}")
+        yield from found
 
 
 class SumConnector(TallyConnector[SumSettings]):

@@ -6,6 +6,7 @@ Each request gives one set of delta sums, per resource; nothing is kept from one
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,33 +109,37 @@ class TallySettings(Settings):
 
     def problems(self) -> Iterator[Problem]:
         """The first one of all that is wrong, as upstream."""
+        yield from itertools.islice(self._all_problems(), 1)
+
+    def _all_problems(self) -> Iterator[str]:
         for section in SECTIONS:
             for name, settings in getattr(self, section.name).items():
-                problem = self.problem(section, name, settings)
-                if problem:
-                    yield problem
-                    return
+                yield from self._problems(section, name, settings)
 
-    def problem(self, section: Section, name: str, settings: Any) -> str:
-        """What is wrong with a definition, "" when nothing is."""
+    def _problems(self, section: Section, name: str, settings: Any) -> Iterator[str]:
+        """What is wrong with a definition."""
         if not name:
-            return f"{section.name}: metric name missing"
+            yield f"{section.name}: metric name missing"
         try:
             for text in settings.conditions:
                 compile_condition(section.signal, text, section.context)
         except StatementError as error:
-            return f"{section.name} condition: metric {go_quote(name)}: {error}"
-        if section.name == "metrics" and settings.attributes:
-            return f"metrics attributes not supported: metric {go_quote(name)}"
+            reason = str(error).removeprefix(f"unable to parse OTTL condition {go_quote(text)}: ")
+            yield f"{section.name} condition: metric {go_quote(name)}: {reason}"
+        if section.name != "metrics":
+            yield from itertools.islice(self._attribute_problems(section, name, settings), 1)
+        elif settings.attributes:
+            yield f"metrics attributes not supported: metric {go_quote(name)}"
+
+    def _attribute_problems(self, section: Section, name: str, settings: Any) -> Iterator[str]:
         where = f"{section.name} attributes: metric {go_quote(name)}"
         for attribute in settings.attributes:
             if not attribute.key:
-                return f"{where}: attribute key missing"
+                yield f"{where}: attribute key missing"
             try:
                 default(attribute.default_value)
             except ValueError:
-                return f"{where}: invalid default value specified for attribute {attribute.key}"
-        return ""
+                yield f"{where}: invalid default value specified for attribute {attribute.key}"
 
     def definitions(self, section: Section) -> list[Definition]:
         """Raises ConfigError."""

@@ -15,9 +15,9 @@ import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from otelingest.config.settings import Naming, Problem, Secret, Section, Settings
+from otelingest.config.settings import GoType, Naming, Problem, Secret, Settings
 from otelingest.net.auth import Unauthenticated
 from otelingest.net.listen import reason
 from otelingest.net.watched_file import WatchedFile
@@ -39,7 +39,7 @@ class HtpasswdSettings(Settings):
 
     file: str = ""
     """A file with `user:password` lines. It is read again when it changes."""
-    inline: Secret = Secret("")
+    inline: Annotated[Secret, GoType("string")] = Secret("")
     """Such lines in the configuration itself; they win over those of the file."""
 
 
@@ -61,9 +61,9 @@ class BasicAuthSettings(Settings):
 
     naming: ClassVar[Naming] = Naming("basicauthextension.Config")
 
-    htpasswd: Section[HtpasswdSettings] = None
+    htpasswd: HtpasswdSettings | None = None
     """Who may come in."""
-    client_auth: Section[ClientAuthSettings] = None
+    client_auth: ClientAuthSettings | None = None
     """Whom we say to be."""
 
     def problems(self) -> Iterator[Problem]:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from otelingest.config.settings import ComponentId, Naming, Problem, Secret, Settings
+from otelingest.config.settings import ComponentId, GoType, Naming, Problem, Secret, Settings
 from otelingest.net.auth import (
     Authenticator,
     ClientAuthenticator,
@@ -41,11 +41,11 @@ class HeaderSettings(Settings):
 
     naming: ClassVar[Naming] = Naming("headerssetterextension.HeaderConfig")
 
-    action: str = ""
+    action: Annotated[str, GoType("headerssetterextension.ActionValue")] = ""
     """`insert` (only if absent), `update` (only if present), `upsert` (the default) or `delete`."""
     key: str = ""
     """Its name."""
-    value: Secret | None = None
+    value: Annotated[Secret, GoType("string")] | None = None
     """Its value."""
     value_file: str | None = None
     """A file with its value, which is read again when it changes."""

@@ -9,13 +9,13 @@ import ssl
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from urllib.parse import quote_plus
 
 from pydantic import Field
 
 from otelingest.config.secrecy import without_passwords
-from otelingest.config.settings import Duration, Naming, Problem, Secret, Settings
+from otelingest.config.settings import Duration, GoType, Naming, Problem, Secret, Settings
 from otelingest.config.types import go_quote
 from otelingest.net.asking import Reply, Unanswered, ask
 from otelingest.net.listen import reason
@@ -59,8 +59,8 @@ class OAuth2ClientSettings(Settings):
     """For `jwt-bearer`: for whom; `token_url` without it."""
     claims: dict[str, Any] = Field(default_factory=dict)
     """For `jwt-bearer`: further claims."""
-    endpoint_params: dict[str, Any] = Field(default_factory=dict)
-    """Further parameters for the token endpoint; each a text or a list of texts."""
+    endpoint_params: Annotated[dict[str, list[str]], GoType("url.Values")] = Field(default_factory=dict)
+    """Further parameters for the token endpoint, with the values of each."""
     token_url: str = ""
     """The token endpoint."""
     scopes: list[str] = Field(default_factory=list)
@@ -180,9 +180,9 @@ class OAuth2Client(Extension[OAuth2ClientSettings]):
     def _parameters(self) -> Iterator[tuple[str, str]]:
         if self.settings.scopes:
             yield "scope", " ".join(self.settings.scopes)
-        for name, value in self.settings.endpoint_params.items():
-            for one in value if isinstance(value, list) else [value]:
-                yield name, str(one)
+        for name, values in self.settings.endpoint_params.items():
+            for value in values:
+                yield name, value
 
     def _credential(self, name: str) -> str:
         """What a setting or its file says. Raises Unanswered."""

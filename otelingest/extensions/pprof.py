@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import ClassVar
 
 from pydantic import Field
 
-from otelingest.config.settings import Duration, Naming, Problem, Settings
-from otelingest.pipeline.component import Extension, Host
+from otelingest.config.settings import Duration, Naming, Settings
+from otelingest.pipeline.component import Env, Extension, Host
+from otelingest.pipeline.errors import ConfigError
 
 
 class DialerSettings(Settings):
@@ -34,15 +34,17 @@ class PprofSettings(Settings):
     save_to_file: str = ""
     """Has no effect."""
 
-    def problems(self) -> Iterator[Problem]:
-        if not self.endpoint:
-            yield '"endpoint" is required when using the "pprof" extension'
-
 
 class Pprof(Extension[PprofSettings]):
     """Says that it does nothing."""
 
     Settings = PprofSettings
+
+    def __init__(self, settings: PprofSettings, env: Env) -> None:
+        """Raises ConfigError without an endpoint."""
+        super().__init__(settings, env)
+        if not settings.endpoint:
+            raise ConfigError('"endpoint" is required when using the "pprof" extension')
 
     async def start(self, host: Host) -> None:
         self.log.warning("pprof has no effect: it profiles Go's runtime; py-spy shows what this process does")

@@ -24,7 +24,7 @@ class ExpvarSettings(Settings):
 class ZpagesSettings(HttpServerSettings):
     """Accepted, and without effect."""
 
-    naming: ClassVar[Naming] = Naming("zpagesextension.Config", embedding=True, embedded="serverconfig")
+    naming: ClassVar[Naming] = Naming("zpagesextension.Config", embedding=True)
 
     endpoint: str = "localhost:55679"
     """Has no effect."""

@@ -117,6 +117,10 @@ def _parse(kind: str, text: str) -> Any:
         raise StatementError(f"{kind} has invalid syntax: {_lexer_text(text, error.pos_in_stream or 0)}") from None
     except UnexpectedToken as error:
         at = len(text) if error.token.type == "$END" else error.token.start_pos or 0
+        if kind == "condition" and not text.strip():
+            raise StatementError(
+                f'{kind} has invalid syntax at {_place(text, at)}: (expected Field ("." Field)*)'
+            ) from None
         raise StatementError(f"{kind} has invalid syntax{_at(text, at, _accepted(error))}") from None
     except (_Misplaced, VisitError) as error:
         problem = error.orig_exc if isinstance(error, VisitError) else error
@@ -159,6 +163,8 @@ def _at(text: str, at: int, expected: Container[str]) -> str:
         wanted = " (expected <opcomparison> Value)"
     elif "RPAR" in expected:
         wanted = ' (expected ")" Key*)'
+    elif "LPAR" in expected and at:
+        wanted = ' (expected "(" (Argument ("," Argument)*)? ")" Key*)'
     else:
         wanted = ""
     return f" at {_place(text, at)}{near}:{wanted}"

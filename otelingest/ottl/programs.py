@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -91,6 +92,7 @@ def compile_statements(
     context: where the statements run; "": where their paths say. Raises StatementError with the collector's text.
     """
     candidates = BY_SIGNAL[signal]
+    shown = (*candidates, "exemplar") if signal == "metrics" else candidates  # as upstream has them
     if context:
         trees, tests = _parse_each(statements), _parse_conditions(conditions)
     else:
@@ -100,11 +102,11 @@ def compile_statements(
             context = infer([*trees, *tests], candidates, "transform") or ""
         except StatementError as error:
             raise StatementError(
-                f"unable to infer a valid context ({quoted(candidates)}) from statements {quoted(statements)} "
+                f"unable to infer a valid context ({quoted(shown)}) from statements {quoted(statements)} "
                 f"and conditions {quoted(conditions)}: {error}"
             ) from None
         if not context:
-            raise no_context(candidates, statements, conditions)
+            raise no_context(shown, statements, conditions)
         return _compiled(context, trees, tests, prefixed=True)
     if context not in candidates:
         raise StatementError(f'context "{context}" is not supported for {signal}: {quoted(candidates)}')
@@ -223,24 +225,23 @@ class Question:
             raise OttlError(f"{type(error).__name__}: {error}") from error
 
 
+def _no_condition_context(candidates: Sequence[str], text: str) -> StatementError:
+    return StatementError(
+        "unable to infer context from conditions, path's first segment must be a valid context name: "
+        f"{quoted(candidates)}, and at least one context must be capable of parsing all conditions: {quoted([text])}"
+    )
+
+
 @functools.lru_cache(maxsize=4096)
 def compile_condition(signal: str, text: str, context: str = "") -> Question:
     """Parse and compile a condition for the `filter` processor. Raises StatementError with the collector's text."""
     candidates = BY_SIGNAL[signal]
     prefixed = not context
     if not context:
-        try:
-            tree = _parsed_condition(text)
-            context = infer([tree], tuple(CONTEXTS), "filter") or ""
-        except StatementError as error:
-            raise StatementError(
-                f"unable to infer a valid context ({quoted(candidates)}) from conditions {quoted([text])}: {error}"
-            ) from None
+        tree = _parsed_condition(text)
+        context = infer([tree], tuple(CONTEXTS), "filter") or ""
         if not context:
-            raise StatementError(
-                f"unable to infer context from conditions {quoted([text])}, path's first segment must be a valid "
-                f"context name {quoted(candidates)}, and at least one context must be capable of parsing all conditions"
-            )
+            raise _no_condition_context(candidates, text)
     if context not in candidates:
         raise StatementError(
             f'context "{context}" inferred from the conditions {quoted([text])} is not a supported context: '
@@ -250,3 +251,39 @@ def compile_condition(signal: str, text: str, context: str = "") -> Question:
     compiler = Compiler(CONTEXTS[context], functions_for(context, "filter"), prefixed)
     test = _test(compiler, tree)
     return Question(compiler.context, text, test, _needs_messages(compiler))
+
+
+# ---- profiles, of which there are none here: what is written for them is read, and that is all
+
+_PROFILE_CONTEXTS = ("resource", "scope", "profile")
+_PROFILE_PATH = re.compile(rf"\b({'|'.join(_PROFILE_CONTEXTS)}|instrumentation_scope)\.")
+
+
+def check_profile_condition(text: str, context: str = "") -> None:
+    """Raises StatementError with the collector's text."""
+    if context:
+        _parse_conditions([text])
+        return
+    _parsed_condition(text)
+    if not _PROFILE_PATH.search(text):
+        raise _no_condition_context(_PROFILE_CONTEXTS, text)
+
+
+def check_profile_statements(statements: tuple[str, ...], conditions: tuple[str, ...], context: str = "") -> None:
+    """Raises StatementError with the collector's text."""
+    if context:
+        _parse_each(statements)
+        _parse_conditions(conditions)
+        return
+    try:
+        for text in statements:
+            _parsed_statement(text)
+        for text in conditions:
+            _parsed_condition(text)
+    except StatementError as error:
+        raise StatementError(
+            f"unable to infer a valid context ({quoted(_PROFILE_CONTEXTS)}) from statements {quoted(statements)} "
+            f"and conditions {quoted(conditions)}: {error}"
+        ) from None
+    if not any(map(_PROFILE_PATH.search, (*statements, *conditions))):
+        raise no_context(_PROFILE_CONTEXTS, statements, conditions)

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from otelingest.codec.values import type_name, value_text
 from otelingest.config.patterns import Pattern
-from otelingest.config.settings import Integer, Settings
+from otelingest.config.settings import GoType, Integer, Settings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.payload import Signal
 from otelingest.processors.attribute_actions import find
@@ -72,7 +72,7 @@ class SeveritySettings(Settings):
 class MatchSettings(Settings):
     """Properties of the items that are meant. All that are given must match."""
 
-    match_type: str = ""
+    match_type: Annotated[str, GoType("filterset.MatchType")] = ""
     """`strict` (the texts are the same) or `regexp` (the pattern occurs in the text)."""
     regexp: RegexpCacheSettings | None = None
     """Settings of a cache; without effect."""

@@ -9,7 +9,7 @@ from pydantic import field_validator
 
 from otelingest.config.settings import GoType, Settings, Unreadable
 from otelingest.config.types import go_value
-from otelingest.config.values import Expanded, plain
+from otelingest.config.values import Map, meant
 
 _ERROR_MODES = ("ignore", "propagate", "silent")
 _CONTEXTS = ("resource", "scope", "span", "spanevent", "metric", "datapoint", "log", "exemplar", "profile")
@@ -58,18 +58,19 @@ def grouped(section: Any, lists: Sequence[str], key: str) -> Any:
     for name in lists:
         if name not in section:
             continue
-        entries = plain(section[name])
+        entries = meant(section[name])
         if not isinstance(entries, list):
             raise Unreadable(f"invalid {name} type, expected: array, got: {go_value(entries)}")
         if None in entries:
-            raise Unreadable(f"invalid {name} item: empty {key[:-1]} list items are not supported")
+            raise Unreadable(
+                "condition cannot be empty"
+                if key == "conditions"
+                else f"invalid {name} item: empty {key[:-1]} list items are not supported"
+            )
         texts = [isinstance(entry, str) for entry in entries]
-        if not any(texts):
-            continue
-        if not all(texts):
+        if any(texts) and not all(texts):
             raise Unreadable(_MIXED)
-        entries = section[name].value if isinstance(section[name], Expanded) else section[name]
         if result is section:
-            result = type(section)(section)
-        result[name] = [{key: entries}]
+            result = Map(section.items(), getattr(section, "at", None))
+        result[name] = [{key: entries}] if any(texts) else entries
     return result

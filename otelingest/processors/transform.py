@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from google.protobuf.message import DecodeError
 from pydantic import Field, field_validator, model_validator
@@ -13,12 +13,10 @@ from otelingest import codec
 from otelingest.codec.attributes import Attributes
 from otelingest.codec.editing import edit
 from otelingest.codec.types import Malformed
-from otelingest.config.settings import Naming, Problem, Settings
-from otelingest.ottl.contexts import BY_SIGNAL
+from otelingest.config.settings import GoType, Naming, Problem, Settings
 from otelingest.ottl.errors import StatementError
-from otelingest.ottl.inference import no_context
 from otelingest.ottl.item import Item
-from otelingest.ottl.programs import OnError, Program, compile_statements
+from otelingest.ottl.programs import OnError, Program, check_profile_statements, compile_statements
 from otelingest.pipeline.component import Consumer, Env, Processor
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
 from otelingest.pipeline.payload import Payload, Signal
@@ -37,6 +35,8 @@ _LARGE = 1 << 16
 class StatementGroupSettings(GroupSettings):
     """Statements that run in one context, and share a cache for each item."""
 
+    context: Annotated[str, GoType("common.ContextID")] = ""
+    """What they run for: `span`, `log`…; where none is given, what their paths begin with says it."""
     conditions: list[str] = Field(default_factory=list)
     """They run for items for which one of these holds; for all where there is none."""
     statements: list[str] = Field(default_factory=list)
@@ -61,7 +61,7 @@ class TransformSettings(Settings):
     log_statements: list[StatementGroupSettings] = Field(default_factory=list)
     """For log records, scopes and resources."""
     profile_statements: list[StatementGroupSettings] = Field(default_factory=list)
-    """For profiles, which are not supported."""
+    """For profiles, of which there are none here: without effect."""
 
     @model_validator(mode="before")
     @classmethod
@@ -76,8 +76,6 @@ class TransformSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         if self.flatten_data:
             yield "'flatten_data' requires the 'transform.flatten.logs' feature gate to be enabled"
-        if self.profile_statements:
-            yield "profile_statements are not supported yet"
         problems: list[str] = []
         for signal, name in _LISTS.items():
             for group in getattr(self, name):
@@ -87,6 +85,11 @@ class TransformSettings(Settings):
                     compiled(signal, group)
                 except StatementError as error:
                     problems.append(str(error))
+        for group in self.profile_statements:
+            try:
+                check_profile_statements(tuple(group.statements), tuple(group.conditions), group.context)
+            except StatementError as error:
+                problems.append(str(error))
         if problems:
             yield "; ".join(problems)
 
@@ -97,8 +100,6 @@ class TransformSettings(Settings):
 
 def compiled(signal: Signal, group: StatementGroupSettings) -> Program:
     """Raises StatementError."""
-    if not group.statements and not group.context:
-        raise no_context([*BY_SIGNAL[signal], *(["exemplar"] if signal is Signal.METRICS else [])])
     return compile_statements(signal, tuple(group.statements), tuple(group.conditions), group.context)
 
 
@@ -137,6 +138,8 @@ class TransformProcessor(Processor[TransformSettings]):
             ]
         except StatementError as error:
             raise ConfigError(str(error)) from None
+        if settings.profile_statements:
+            self.log.warning("statements for profiles have no effect: there are no pipelines for profiles")
         only_resources = all(program.only_resources for program, _ in self._programs)
         self._messages = any(program.messages for program, _ in self._programs)
         self._work: Callable[[Payload], Payload] = self._splice if only_resources else self._transform

@@ -310,8 +310,15 @@ class Embedding(Settings):
     """TLS."""
 
 
+class Embedded(Embedding):
+    naming = Naming("embedded.Config", embedding=True)
+
+    own: Section[Tls] = None
+    """TLS for something else."""
+
+
 class Outer(Settings):
-    http: Section[Embedding] = None
+    http: Section[Embedded] = None
     """HTTP."""
 
 
@@ -321,7 +328,10 @@ def test_embedding_sections_are_told_as_upstream_tells_them() -> None:
         "'' decoding failed due to the following error(s):\n\n"
         "'tls' decoding failed due to the following error(s):\n\n'tls.Config' has invalid keys: x"
     )
-    assert problems_of({"http": {"tls": {"file": "bad"}}}, Outer) == ["http: serverconfig::tls: config: bad file"]
+    assert problems_of({"http": {"tls": {"file": "bad"}, "own": {"file": "bad"}}}, Outer) == [
+        "http: serverconfig::tls: config: bad file",
+        "http: own: config: bad file",
+    ]
 
 
 class Validators(Settings):

@@ -77,7 +77,9 @@ def test_what_is_no_expression_is_refused(text: str) -> None:
         processor(raw, Sink(), Signal.METRICS)
 
 
-@pytest.mark.parametrize(("name", "number"), [("warn", 13), ("INFO2", 10), ("fatal4", 24), ("loud", None), ("9", None)])
+@pytest.mark.parametrize(
+    ("name", "number"), [("warn", 13), ("INFO2", 10), ("fatal4", 24), ("loud", None), ("9", 9), ("0", None)]
+)
 def test_severities_have_names(name: str, number: int | None) -> None:
     assert severity_number(name) == number
 
@@ -87,7 +89,9 @@ def test_severities_have_names(name: str, number: int | None) -> None:
     [
         ({"trace_conditions": ["name == "]}, "has invalid syntax"),
         ({"trace_conditions": ['name == "x"']}, "unable to infer context"),
-        ({"profile_conditions": ["true"]}, "not supported yet"),
+        ({"profile_conditions": ["true"]}, "unable to infer context"),
+        ({"profiles": {"profile": ["true", "name =="]}}, 'unable to parse OTTL condition "name =="'),
+        ({"logs": {"include": {"severity_number": {"min": "loud"}}}}, "'loud' is not a valid severity"),
         ({"trace_conditions": ["true"], "traces": {"span": ["true"]}}, "at the same time"),
     ],
 )

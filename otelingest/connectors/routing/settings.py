@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator
 
-from otelingest.config.settings import Naming, Problem, Settings, Unreadable
-from otelingest.config.types import go_quote
+from otelingest.config.service import PipelineId
+from otelingest.config.settings import GoType, Naming, Problem, Settings, Unreadable
+from otelingest.config.types import TextStruct, go_quote
 from otelingest.pipeline.payload import Signal
 
 REQUEST = "request"
@@ -26,6 +27,19 @@ _COMPARATOR = re.compile(r"==|!=")
 _STATEMENT = re.compile(r"\s*route\(\s*\)(?:\s+where\s+(.+))?\s*", re.S)
 
 
+def _pipeline(text: str) -> str:
+    return str(PipelineId.parse(text))
+
+
+Pipeline = Annotated[str, TextStruct(_pipeline)]
+
+
+def _action(text: str) -> str:
+    if text not in ("move", "copy"):
+        raise Unreadable(f"invalid Action string: {text}")
+    return text
+
+
 class RouteSettings(Settings):
     """A line of the table: what is meant, and where it goes."""
 
@@ -35,17 +49,10 @@ class RouteSettings(Settings):
     """An OTTL condition; for `request` a header: `request["X-Tenant"] == "acme"`, also with `!=`."""
     statement: str = ""
     """The older form of it: `route() where …`."""
-    action: str = ""
+    action: Annotated[str, GoType("routingconnector.Action", parse=_action)] = ""
     """`move` (unset): what is meant is not looked at by later lines; `copy`: it is."""
-    pipelines: list[str] = Field(default_factory=list)
+    pipelines: list[Pipeline] = Field(default_factory=list)
     """The pipelines that get it."""
-
-    @field_validator("action")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in ("", "move", "copy"):
-            raise Unreadable(f"invalid Action string: {value}")
-        return value
 
     @property
     def test(self) -> str:
@@ -63,9 +70,9 @@ class RoutingSettings(Settings):
 
     naming: ClassVar[Naming] = Naming(type="routingconnector.Config")
 
-    error_mode: str = "propagate"
+    error_mode: Annotated[str, GoType("ottl.ErrorMode")] = "propagate"
     """When a condition fails: `propagate` refuses the request, `ignore` and `silent` take it that it does not hold."""
-    default_pipelines: list[str] = Field(default_factory=list)
+    default_pipelines: list[Pipeline] = Field(default_factory=list)
     """The pipelines that get what no line has moved; without any it is dropped."""
     table: list[RouteSettings] = Field(default_factory=list)
     """What goes where."""
@@ -74,7 +81,7 @@ class RoutingSettings(Settings):
     @classmethod
     def _known(cls, value: str) -> str:
         if value.lower() not in ("propagate", "ignore", "silent"):
-            raise Unreadable(f"unknown error mode {value}")
+            raise Unreadable(f"unknown error mode {value.lower()}")
         return value.lower()
 
     def problems(self) -> Iterator[Problem]:

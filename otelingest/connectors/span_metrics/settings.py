@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from otelingest.config.settings import Duration, Int32, Naming, Problem, Settings, Unreadable
+from otelingest.config.settings import (
+    Duration,
+    FilledSection,
+    GoType,
+    Int32,
+    Integer,
+    Naming,
+    Problem,
+    Settings,
+    Unreadable,
+)
 from otelingest.config.types import go_quote
 from otelingest.connectors.span_metrics.globs import glob
 
@@ -15,6 +25,7 @@ DELTA = "AGGREGATION_TEMPORALITY_DELTA"
 SERVICE, SPAN_NAME, KIND, STATUS = "service.name", "span.name", "span.kind", "status.code"
 INSTANCE = "collector.instance.id"
 BUCKETS_MS = (2, 4, 6, 8, 10, 50, 100, 200, 400, 800, 1000, 1400, 2000, 5000, 10_000, 15_000)
+_UNITS = ("ms", "s")
 _TAKEN_METRICS = ("calls", "duration", "events")
 
 
@@ -32,6 +43,8 @@ class DimensionSettings(Settings):
 class ExplicitSettings(Settings):
     """A histogram with buckets of one's own."""
 
+    naming: ClassVar[Naming] = Naming("spanmetricsconnector.ExplicitHistogramConfig")
+
     buckets: list[Duration] | None = None
     """The upper bounds; none at all makes one bucket."""
 
@@ -39,8 +52,21 @@ class ExplicitSettings(Settings):
 class ExponentialSettings(Settings):
     """An exponential histogram."""
 
+    naming: ClassVar[Naming] = Naming("spanmetricsconnector.ExponentialHistogramConfig")
+
     max_size: Int32 = 0
     """The most buckets that it has; 0 stands for 160."""
+
+
+def _unit(text: str) -> str:
+    if text.lower() not in _UNITS:
+        raise Unreadable(f'unknown Unit "{text.lower()}", allowed units are "ms" and "s"')
+    return text.lower()
+
+
+def _unit_of(number: int) -> str:
+    """A unit by upstream's number, of 8 bits."""
+    return _UNITS[int(Integer(8).wrap(number) == 1)]
 
 
 class HistogramSettings(Settings):
@@ -48,21 +74,14 @@ class HistogramSettings(Settings):
 
     disable: bool = False
     """Whether there is none."""
-    unit: str = "ms"
+    unit: Annotated[str, GoType("metrics.Unit", "ms", _unit, _unit_of)] = "ms"
     """`ms` or `s`."""
-    exponential: ExponentialSettings | None = None
+    exponential: FilledSection[ExponentialSettings] = None
     """An exponential histogram instead of one with fixed buckets."""
-    explicit: ExplicitSettings | None = None
+    explicit: FilledSection[ExplicitSettings] = None
     """Other buckets than 2 ms to 15 s."""
     dimensions: list[DimensionSettings] = Field(default_factory=list)
     """Attributes that `duration` has, beside those of all metrics."""
-
-    @field_validator("unit")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value.lower() not in ("ms", "s"):
-            raise Unreadable(f'unknown Unit "{value.lower()}", allowed units are "ms" and "s"')
-        return value.lower()
 
 
 class ExemplarSettings(Settings):
@@ -86,7 +105,7 @@ class EventSettings(Settings):
 class SumSettings(Settings):
     """A counter that adds up a number that spans carry: tokens, cost, bytes. Not in the Go collector."""
 
-    name: str
+    name: str = ""
     """The metric's name, after the namespace."""
     attributes: list[str] = Field(default_factory=list)
     """Where the number is: the first of these attributes of the span that is one, or text that is one."""

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Annotated, ClassVar
 
-from pydantic import field_validator
-
-from otelingest.config.settings import Duration, GoType, Problem, Section, Unreadable
+from otelingest.config.settings import Duration, GoType, Integer, Problem, Section, Unreadable
 from otelingest.exporters.debug import detailed, normal
 from otelingest.exporters.debug.counting import counts
 from otelingest.exporters.debug.outputs import Files, InternalLog, Output, Sampler
@@ -21,6 +19,18 @@ _TEXTS: dict[str, ModuleType] = {"Normal": normal, "Detailed": detailed}
 _MESSAGES = {Signal.TRACES: "Traces", Signal.METRICS: "Metrics", Signal.LOGS: "Logs"}
 
 
+def _level(text: str) -> str:
+    for level in _LEVELS:
+        if level.lower() == text.lower():
+            return level
+    raise Unreadable(f'unknown metrics level "{text.lower()}"')
+
+
+def _level_of(number: int) -> str:
+    """A level by upstream's number, of 32 bits: -1 is none. "" for what is no level."""
+    return dict(enumerate(_LEVELS, -1)).get(Integer(32).wrap(number), "")
+
+
 class DebugExporterSettings(SendingSettings):
     """How much is shown, how often, and where."""
 
@@ -28,7 +38,7 @@ class DebugExporterSettings(SendingSettings):
     timeout: ClassVar[Duration] = Duration(0)  # type: ignore[misc]
     retry_on_failure: ClassVar[RetrySettings] = RetrySettings(enabled=False)  # type: ignore[misc]
 
-    verbosity: Annotated[str, GoType("configtelemetry.Level", zero="Basic")] = "Basic"
+    verbosity: Annotated[str, GoType("configtelemetry.Level", "basic", _level, _level_of)] = "Basic"
     """`basic` (numbers only), `normal` (a line for each span, record and data point) or `detailed` (everything)."""
     sampling_initial: int = 2
     """How many equal lines are shown in each second."""
@@ -41,17 +51,9 @@ class DebugExporterSettings(SendingSettings):
     sending_queue: Section[QueueSettings] = None
     """A queue before the output; off unless the key is there."""
 
-    @field_validator("verbosity")
-    @classmethod
-    def _level(cls, value: str) -> str:
-        for level in _LEVELS:
-            if level.lower() == value.lower():
-                return level
-        raise Unreadable(f'unknown metrics level "{value.lower()}"')
-
     def problems(self) -> Iterator[Problem]:
-        if self.verbosity == "None":
-            yield 'verbosity level "None" is not supported'
+        if self.verbosity not in _LEVELS[1:]:
+            yield f'verbosity level "{self.verbosity}" is not supported'
         elif self.use_internal_logger and self.output_paths is not None:
             yield "output_paths is not supported when use_internal_logger is true"
         elif self.output_paths == []:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import field_validator
 
-from otelingest.config.settings import ComponentId, Duration, Naming, Problem, Settings
+from otelingest.config.settings import ComponentId, Duration, Integer, Naming, Problem, Settings
 
 _SECOND = 10**9
 _DEFAULT_PERMISSIONS = 0o755
@@ -42,7 +42,7 @@ class GroupBySettings(Settings):
 class CompressionParams(Settings):
     """How hard to compress."""
 
-    level: int = 0
+    level: Annotated[int, Integer(64, True, "configcompression.Level")] = 0
     """zstd's level, 1 to 22; 0: its own default."""
 
 

@@ -44,7 +44,7 @@ RETRYABLE = frozenset(
 class OtlpGrpcExporterSettings(GrpcClientSettings, SendingSettings):
     """An OTLP/gRPC server to send to."""
 
-    naming: ClassVar[Naming] = Naming("otlpexporter.Config", embedded="clientconfig")
+    naming: ClassVar[Naming] = Naming("otlpexporter.Config")
     timeout_path: ClassVar[str] = "timeoutconfig"
 
     compression: Compression = "gzip"

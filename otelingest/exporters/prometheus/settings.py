@@ -5,12 +5,12 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from otelingest.config.settings import Duration, FilledSection, Int64, Naming, Problem, Section, Settings
-from otelingest.exporters.sending.settings import BatchSettings, QueueSettings
+from otelingest.config.settings import Duration, FilledSection, GoType, Int64, Naming, Problem, Section, Settings
+from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, Sizer
 from otelingest.net.http_settings import HttpServerSettings
 
 _MINUTE = 60 * 10**9
@@ -70,6 +70,8 @@ class BareBatchSettings(BatchSettings):
     """How long a batch waits for more; must be given."""
     min_size: Int64 = 0
     """The size from which a batch is sent at once."""
+    sizer: Sizer = ""
+    """What sizes count, `items` or `bytes`; unset: as the queue's."""
 
 
 class BareQueueSettings(QueueSettings):
@@ -82,17 +84,11 @@ class BareQueueSettings(QueueSettings):
     batch: Section[BareBatchSettings] = None
     """How payloads in the queue are joined; off unless the key is there. Needs a `sizer`, here or of the queue."""
 
-    def _batch_problems(self, batch: BatchSettings) -> Iterator[str]:
-        if batch.sizer is None and "sizer" not in self.model_fields_set:
-            yield 'batch: `batch` supports only `items` or `bytes` sizer, found ""'
-        else:
-            yield from super()._batch_problems(batch)
-
 
 class PrometheusExporterSettings(HttpServerSettings):
     """An endpoint that Prometheus scrapes, at `/metrics`."""
 
-    naming: ClassVar[Naming] = Naming("prometheusexporter.Config", embedding=True, embedded="serverconfig")
+    naming: ClassVar[Naming] = Naming("prometheusexporter.Config", embedding=True)
 
     read_header_timeout: Duration = Duration(_MINUTE)
     """Within which a request's headers must have come; 0: a minute."""
@@ -102,7 +98,7 @@ class PrometheusExporterSettings(HttpServerSettings):
     """The older form of `keepalive.idle_timeout`."""
     namespace: str = ""
     """Put in front of every metric's name, with an underscore."""
-    const_labels: dict[str, str] = Field(default_factory=dict)
+    const_labels: Annotated[dict[str, str], GoType("prometheus.Labels")] = Field(default_factory=dict)
     """Labels of every series."""
     send_timestamps: bool = False
     """Whether the time of the measurement is shown; otherwise a scraper takes the time of its scrape."""
@@ -118,7 +114,7 @@ class PrometheusExporterSettings(HttpServerSettings):
     """Whether the labels that name the instrumentation scope are left out."""
     add_metric_suffixes: bool = True
     """Without effect, as upstream since v0.161: use `translation_strategy`."""
-    translation_strategy: str = ""
+    translation_strategy: Annotated[str, GoType("prometheusexporter.translationStrategy")] = ""
     """How names are made: UnderscoreEscapingWithSuffixes (the default), UnderscoreEscapingWithoutSuffixes,
     NoUTF8EscapingWithSuffixes or NoTranslation."""
     sending_queue: FilledSection[BareQueueSettings] = None

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 
 from otelingest.exporters.sending.batch import Batch, Piece
 from otelingest.exporters.sending.queue import SIZE_OF, Queue, Taken
-from otelingest.exporters.sending.settings import BatchSettings, Sizer
+from otelingest.exporters.sending.settings import BatchSettings
 from otelingest.exporters.sending.splitting import part_of, split
 from otelingest.pipeline.payload import Context, Payload
 
@@ -16,7 +16,7 @@ from otelingest.pipeline.payload import Context, Payload
 class Batcher:
     """Takes entries from a queue and gives batches. Any number of consumers may wait for one."""
 
-    def __init__(self, queue: Queue, settings: BatchSettings | None, sizer: Sizer) -> None:
+    def __init__(self, queue: Queue, settings: BatchSettings | None, sizer: str) -> None:
         self._queue = queue
         self._settings = settings
         self._size_of = SIZE_OF[sizer]

@@ -7,7 +7,6 @@ import asyncio
 from otelingest.exporters.sending.batch import Batch, Piece
 from otelingest.exporters.sending.fairness import FairShare
 from otelingest.exporters.sending.queue import FULL, FULL_FOR_ONE, RETRY_AFTER
-from otelingest.exporters.sending.settings import Sizer
 from otelingest.exporters.sending.splitting import part_of
 from otelingest.pipeline.errors import ConsumeError, Refused, Rejected
 from otelingest.pipeline.payload import Payload
@@ -27,7 +26,7 @@ class DurableQueue:
         journal: Journal,
         lane: Lane,
         capacity: int,
-        sizer: Sizer,
+        sizer: str,
         *,
         block: bool = False,
         batch_items: int = 0,

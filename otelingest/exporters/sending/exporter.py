@@ -14,7 +14,7 @@ from otelingest.exporters.sending.counters import OTHER, SHUTDOWN, TIMED_OUT, Co
 from otelingest.exporters.sending.intake import Intake
 from otelingest.exporters.sending.queue import MemoryQueue, Queue
 from otelingest.exporters.sending.retry import Backoff
-from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, SendingSettings, Sizer, batch_settings
+from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, SendingSettings, batch_settings
 from otelingest.exporters.sending.spans import sending
 from otelingest.pipeline.component import Env, Exporter, Host
 from otelingest.pipeline.errors import ConfigError, ConsumeError, Partial, Refused, Rejected
@@ -141,7 +141,7 @@ class SendingExporter(Exporter[S]):
 
     def _make_queue(self, signal: Signal, settings: QueueSettings) -> Queue:
         if self._storage is None:
-            return MemoryQueue(settings.queue_size, settings.sizer, block=settings.block_on_overflow)
+            return MemoryQueue(settings.queue_size, settings.sizer or "requests", block=settings.block_on_overflow)
         from otelingest.exporters.sending.durable import DurableQueue
 
         journal = self._storage.journal
@@ -156,7 +156,7 @@ class SendingExporter(Exporter[S]):
             journal,
             lane,
             settings.queue_size,
-            settings.sizer,
+            settings.sizer or "requests",
             block=settings.block_on_overflow,
             batch_items=left.size if left is not None and settings.batch is None else 0,
             certain=self.certain,
@@ -164,7 +164,7 @@ class SendingExporter(Exporter[S]):
         self._backlogs.append(Backlog(lane, signal, self.log))
         return queue
 
-    def _batching(self, signal: Signal, settings: QueueSettings) -> tuple[BatchSettings | None, Sizer]:
+    def _batching(self, signal: Signal, settings: QueueSettings) -> tuple[BatchSettings | None, str]:
         """How this queue makes batches: as it says itself, else as `batch` in front would have."""
         left = self.env.batching.get(signal)
         if settings.batch is None and left is not None:

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 from otelingest.exporters.sending.batch import Batch
 from otelingest.exporters.sending.fairness import FairShare
-from otelingest.exporters.sending.settings import Sizer
 from otelingest.pipeline.errors import ConsumeError, Refused, Rejected
 from otelingest.pipeline.payload import Payload
 
@@ -19,7 +18,7 @@ FULL_FOR_ONE = "sending queue is full: this sender's share of it is used up"
 RETRY_AFTER = 1.0
 """Seconds that a sender is asked to wait when the queue is full."""
 
-SIZE_OF: Mapping[Sizer, Callable[[Payload], int]] = {
+SIZE_OF: Mapping[str, Callable[[Payload], int]] = {
     "requests": lambda payload: 1,
     "items": lambda payload: payload.items,
     "bytes": lambda payload: payload.size,
@@ -91,7 +90,7 @@ class Queue(Protocol):
 class MemoryQueue:
     """Holds what is waiting or under way, up to a capacity. Everything here runs on the event loop."""
 
-    def __init__(self, capacity: int, sizer: Sizer, *, block: bool = False) -> None:
+    def __init__(self, capacity: int, sizer: str, *, block: bool = False) -> None:
         self.capacity = capacity
         self.size = 0
         self.items = 0

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Annotated, ClassVar
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from otelingest.config.settings import ComponentId, Duration, Int64, Naming, Problem, Section, Settings, Unreadable
-from otelingest.config.types import go_kind
+from otelingest.config.types import TextStruct, go_quote
 from otelingest.pipeline.component import Batching
 
 _SECOND = 10**9
-Sizer = Literal["requests", "items", "bytes"]
 
 
-def _sizer(value: Any, default: Sizer | None) -> Any:
-    """Upstream's sizer is a section that reads itself from a text, and so are its messages."""
-    if value is None or value == {}:
-        return default
-    if isinstance(value, dict):
-        raise Unreadable(f"has invalid keys: {', '.join(sorted(value))}")
-    if not isinstance(value, str):
-        raise Unreadable(f'expected a map or struct, got "{go_kind(value)}"')
-    if value not in ("requests", "items", "bytes"):
-        raise Unreadable(f'invalid sizer: "{value}"')
-    return value
+def _sizer(text: str) -> str:
+    if text not in ("requests", "items", "bytes"):
+        raise Unreadable(f"invalid sizer: {go_quote(text)}")
+    return text
+
+
+Sizer = Annotated[str, TextStruct(_sizer)]
+"""What sizes count: `requests`, `items` or `bytes`; "" (from a reference to nothing) is `requests` to a queue."""
 
 
 class RetrySettings(Settings):
@@ -88,15 +84,10 @@ class BatchSettings(Settings):
     """The size from which a batch is sent at once."""
     max_size: Int64 = 0
     """The size that no batch exceeds; 0: no limit."""
-    sizer: Sizer | None = None
-    """What sizes count, items or bytes; unset: as the queue's, when that is set, else items."""
+    sizer: Sizer = "items"
+    """What sizes count, `items` or `bytes`; unset: as the queue's, when that is set."""
     partition: PartitionSettings = PartitionSettings()
     """What must not be mixed in one batch."""
-
-    @field_validator("sizer", mode="before")
-    @classmethod
-    def _known(cls, value: Any) -> Any:
-        return _sizer(value, None)
 
 
 class QueueSettings(Settings):
@@ -107,7 +98,7 @@ class QueueSettings(Settings):
     enabled: bool = True
     """Whether there is a queue. Without one, the sender waits until its data has arrived at the far end."""
     sizer: Sizer = "requests"
-    """What `queue_size` counts."""
+    """What `queue_size` counts: `requests`, `items` or `bytes`."""
     queue_size: Int64 = 1000
     """How much may wait or be under way."""
     num_consumers: int = 10
@@ -120,11 +111,6 @@ class QueueSettings(Settings):
     """The extension that keeps the queue on disk."""
     batch: Section[BatchSettings] = None
     """How payloads in the queue are joined; off unless the key is there."""
-
-    @field_validator("sizer", mode="before")
-    @classmethod
-    def _known(cls, value: Any) -> Any:
-        return _sizer(value, "requests")
 
     def problems(self) -> Iterator[Problem]:
         # A section within a section is looked at by itself: of either, as upstream, the first that is found.
@@ -146,8 +132,8 @@ class QueueSettings(Settings):
             yield "`min_size` must be less than or equal to `queue_size`"
 
     def _batch_problems(self, batch: BatchSettings) -> Iterator[str]:
-        if self.batch_sizer == "requests":
-            yield 'batch: `batch` supports only `items` or `bytes` sizer, found "requests"'
+        if self.batch_sizer not in ("items", "bytes"):
+            yield f'batch: `batch` supports only `items` or `bytes` sizer, found "{self.batch_sizer}"'
         elif batch.flush_timeout <= 0:
             yield f"batch: `flush_timeout` must be positive, found {int(batch.flush_timeout)}"
         elif batch.min_size < 0:
@@ -158,11 +144,11 @@ class QueueSettings(Settings):
             yield f"batch: `max_size` ({batch.max_size}) must be greater or equal to `min_size` ({batch.min_size})"
 
     @property
-    def batch_sizer(self) -> Sizer:
+    def batch_sizer(self) -> str:
         """What the sizes of `batch` count."""
-        if self.batch is not None and self.batch.sizer is not None:
-            return self.batch.sizer
-        return self.sizer if "sizer" in self.model_fields_set else "items"
+        batch = self.batch or BatchSettings()
+        queues = "sizer" in self.model_fields_set and "sizer" not in batch.model_fields_set
+        return self.sizer if queues else batch.sizer
 
 
 def batch_settings(left: Batching) -> BatchSettings | None:

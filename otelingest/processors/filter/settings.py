@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from otelingest.config.settings import Naming, Problem, Settings, Unreadable
+from otelingest.config.settings import GoType, Naming, Problem, Settings
 from otelingest.ottl.errors import StatementError
-from otelingest.ottl.programs import Question, compile_condition
+from otelingest.ottl.programs import Question, check_profile_condition, compile_condition
 from otelingest.pipeline.payload import Signal
 from otelingest.processors.matching import AttributeSettings, MatchSettings, RegexpCacheSettings
 from otelingest.processors.ottl_settings import ErrorMode, GroupSettings, grouped, known_error_mode
@@ -25,12 +26,23 @@ _OLDER_LISTS = {
     Signal.LOGS: ("logs", {"resource": "resource", "log_record": "log"}),
 }
 """The section of each signal that holds lists of conditions, and the context of each list."""
+_CLASHES: Mapping[str, tuple[str, Sequence[str]]] = {
+    "trace_conditions": ("traces", ("resource", "span", "spanevent")),
+    "metric_conditions": ("metrics", ("resource", "metric", "datapoint", "include", "exclude")),
+    "log_conditions": ("logs", ("resource", "log_record", "include", "exclude")),
+    "profile_conditions": ("profiles", ("resource", "profile")),
+}
+"""What groups of conditions cannot be used together with."""
+_SHOWN = {"log_record": "log"}
 _SEVERITIES = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+_SEVERITY_NUMBERS = frozenset(map(str, range(1, 25)))
 
 
 class ConditionGroupSettings(GroupSettings):
     """Conditions that run in one context."""
 
+    context: Annotated[str, GoType("condition.ContextID")] = ""
+    """What they run for: `span`, `log`…; where none is given, what their paths begin with says it."""
     conditions: list[str] = Field(default_factory=list)
     """Items for which one of these holds are dropped."""
 
@@ -49,7 +61,7 @@ class TraceLists(Settings):
 class MetricMatch(Settings):
     """Metrics that are meant: by name, by an expression, or by attributes of their resource."""
 
-    match_type: str = ""
+    match_type: Annotated[str, GoType("filterconfig.MetricMatchType")] = ""
     """`strict`, `regexp` or `expr`."""
     regexp: RegexpCacheSettings | None = None
     """Settings of a cache; without effect."""
@@ -64,23 +76,16 @@ class MetricMatch(Settings):
 class SeverityMatch(Settings):
     """Severities that are meant."""
 
-    min: str = ""
-    """The lowest one, by its name: `warn`, `INFO2`."""
+    min: Annotated[str, GoType("filterprocessor.logSeverity")] = ""
+    """The lowest one, by its name or number: `warn`, `INFO2`, `13`."""
     match_undefined: bool = False
     """Whether records without a severity are meant."""
-
-    @field_validator("min")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value and severity_number(value) is None:
-            raise Unreadable(f"{value!r} is not a valid severity")
-        return value
 
 
 class LogMatch(Settings):
     """Log records that are meant. All properties that are given must match."""
 
-    match_type: str = ""
+    match_type: Annotated[str, GoType("filterprocessor.LogMatchType")] = ""
     """`strict` or `regexp`."""
     resource_attributes: list[AttributeSettings] = Field(default_factory=list)
     """Attributes that the resource must have, all of them."""
@@ -134,12 +139,12 @@ class SpanMatches(Settings):
 
 
 class ProfileLists(Settings):
-    """Conditions for profiles, which are not supported."""
+    """Conditions for profiles, of which there are none here."""
 
     resource: list[str] = Field(default_factory=list)
-    """Not supported."""
+    """Without effect."""
     profile: list[str] = Field(default_factory=list)
-    """Not supported."""
+    """Without effect."""
 
 
 class FilterSettings(Settings):
@@ -156,7 +161,7 @@ class FilterSettings(Settings):
     log_conditions: list[ConditionGroupSettings] = Field(default_factory=list)
     """For log records, scopes and resources."""
     profile_conditions: list[ConditionGroupSettings] = Field(default_factory=list)
-    """For profiles, which are not supported."""
+    """For profiles, of which there are none here: without effect."""
     traces: TraceLists = TraceLists()
     """Conditions for spans by context."""
     metrics: MetricLists = MetricLists()
@@ -166,7 +171,7 @@ class FilterSettings(Settings):
     spans: SpanMatches = SpanMatches()
     """The older form for spans."""
     profiles: ProfileLists = ProfileLists()
-    """Not supported."""
+    """Without effect."""
 
     @model_validator(mode="before")
     @classmethod
@@ -179,19 +184,40 @@ class FilterSettings(Settings):
         return known_error_mode(value)
 
     def problems(self) -> Iterator[Problem]:
-        if self.profile_conditions or self.profiles.resource or self.profiles.profile:
-            yield "conditions for profiles are not supported yet"
-        yield from self._clashes()
-        problems: list[str] = []
-        for signal in CONDITION_LISTS:
-            try:
-                self.questions(signal)
-            except StatementError as error:
-                problems.append(str(error))
-        if problems:
-            yield "; ".join(problems)
+        """What is wrong with groups of conditions comes before all else, and hides it."""
+        problem = "; ".join(self._group_problems()) or next(self._clashes(), "") or "; ".join(self._list_problems())
+        if problem:
+            yield problem
 
-    def _clashes(self) -> Iterator[Problem]:
+    def _group_problems(self) -> Iterator[str]:
+        for name, (section, keys) in _CLASHES.items():
+            if getattr(self, name) and _any(getattr(self, section), *keys):
+                what = name.replace("_", " ")
+                settings = ", ".join(f'"{section}.{_SHOWN.get(key, key)}"' for key in keys)
+                yield f'cannot use context inferred {what} "{name}" and the settings {settings} at the same time'
+                return
+        for signal, name in CONDITION_LISTS.items():
+            for group in getattr(self, name):
+                yield from _wrong(group.conditions, group.context, partial(compile_condition, signal))
+        for group in self.profile_conditions:
+            yield from _wrong(group.conditions, group.context, check_profile_condition)
+
+    def _list_problems(self) -> Iterator[str]:
+        for signal, (section, lists) in _OLDER_LISTS.items():
+            for name, context in lists.items():
+                yield from _wrong(getattr(getattr(self, section), name), context, partial(compile_condition, signal))
+        yield from _wrong(self.profiles.resource, "resource", partial(compile_condition, Signal.TRACES))
+        yield from _wrong(self.profiles.profile, "profile", check_profile_condition)
+        for match in (self.logs.include, self.logs.exclude):
+            least = match.severity_number.min if match is not None and match.severity_number is not None else ""
+            if least and severity_number(least) is None:
+                yield f"'{least}' is not a valid severity: not a valid severity"
+
+    @property
+    def asks_for_profiles(self) -> bool:
+        return bool(self.profile_conditions or self.profiles.resource or self.profiles.profile)
+
+    def _clashes(self) -> Iterator[str]:
         if _any(self.traces, "resource", "span", "spanevent") and _any(self.spans, "include", "exclude"):
             yield (
                 'cannot use "traces.resource", "traces.span", "traces.spanevent" and the span settings '
@@ -204,18 +230,9 @@ class FilterSettings(Settings):
             )
         if _any(self.logs, "resource", "log_record") and _any(self.logs, "include", "exclude"):
             yield (
-                'cannot use "logs.resource", "logs.log_record" and the settings "logs.include", "logs.exclude" at the '
-                "same time"
+                'cannot use "logs.resource", "logs.log" and the settings "logs.include", "logs.exclude" at the same '
+                "time"
             )
-        older = {
-            "trace_conditions": ("traces", "spans"),
-            "metric_conditions": ("metrics",),
-            "log_conditions": ("logs",),
-        }
-        for name, sections in older.items():
-            for section in sections:
-                if getattr(self, name) and any(value for _, value in getattr(self, section)):
-                    yield f'cannot use "{name}" and the settings of "{section}" at the same time'
 
     def questions(self, signal: Signal) -> list[tuple[Question, str]]:
         """The conditions of a signal in order, each with its error mode. Raises StatementError."""
@@ -235,8 +252,24 @@ def _any(section: Settings, *names: str) -> bool:
     return any(getattr(section, name) for name in names)
 
 
+def _wrong(conditions: Sequence[str], context: str, compiled: Callable[[str, str], Any]) -> Iterator[str]:
+    """What is wrong with a list of conditions, in one text. Where no context is given, the first mistake is the end."""
+    problems: list[str] = []
+    for text in conditions:
+        try:
+            compiled(text, context)
+        except StatementError as error:
+            problems.append(str(error))
+            if not context:
+                break
+    if problems:
+        yield "\n".join(problems)
+
+
 def severity_number(name: str) -> int | None:
-    """`warn` to 13, `INFO2` to 10; None for what is no severity."""
+    """`warn` to 13, `INFO2` to 10, `7` to 7; None for what is no severity."""
+    if name in _SEVERITY_NUMBERS:
+        return int(name)
     word, step = name.upper().rstrip("1234"), name.upper()[len(name.rstrip("1234")) :]
     if word not in _SEVERITIES or len(step) > 1:
         return None

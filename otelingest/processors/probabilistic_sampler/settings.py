@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import field_validator
 
-from otelingest.config.settings import Problem, Settings, Uint32, Unreadable
+from otelingest.config.settings import GoType, Problem, Settings, Uint32, Unreadable
 from otelingest.config.types import go_quote
 from otelingest.processors.probabilistic_sampler.thresholds import DIGITS, LEAST, float32
 
@@ -18,18 +19,18 @@ _SOURCES = ("traceID", "record")
 class ProbabilisticSamplerSettings(Settings):
     """How much is kept, and what decides."""
 
-    sampling_percentage: float = 0.0
+    sampling_percentage: Annotated[float, GoType("float32")] = 0.0
     """How many percent are kept; 100 and more: all."""
     hash_seed: Uint32 = 0
     """Goes into the hash of mode `hash_seed`: collectors behind one another need different ones."""
-    mode: str = ""
+    mode: Annotated[str, GoType("probabilisticsamplerprocessor.SamplerMode")] = ""
     """`hash_seed` (the default) hashes ids; `equalizing` and `proportional` use the randomness that is in them:
     the first keeps so much of what there was at the beginning, the second so much of what arrives."""
     fail_closed: bool = True
     """Whether items that cannot be judged are dropped; else they are kept."""
     sampling_precision: int = 4
     """How many hexadecimal digits of the threshold are written, 1 to 14."""
-    attribute_source: str = "traceID"
+    attribute_source: Annotated[str, GoType("probabilisticsamplerprocessor.AttributeSource")] = "traceID"
     """For log records: `traceID` hashes the trace's id, and `from_attribute` where there is none; `record` hashes
     `from_attribute` alone."""
     from_attribute: str = ""

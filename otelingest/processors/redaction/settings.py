@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
-from otelingest.config.settings import Problem, Secret, Settings, Unreadable
+from otelingest.config.settings import GoType, Problem, Secret, Settings, Unreadable
 from otelingest.config.types import go_quote
 
 _HASHES = ("sha1", "sha3", "md5", "hmac-sha256", "hmac-sha512")
@@ -64,7 +65,7 @@ class RedactionSettings(Settings):
     """The attributes that stay."""
     blocked_key_patterns: list[str] = Field(default_factory=list)
     """Patterns of keys whose whole value is masked."""
-    hash_function: str = ""
+    hash_function: Annotated[str, GoType("redactionprocessor.HashFunction")] = ""
     """What stands for what is masked: its hash (`sha1`, `sha3`, `md5`, `hmac-sha256`, `hmac-sha512`), else `****`."""
     hmac_key: Secret = Secret("")
     """The key for the `hmac-` ones: 32 bytes for hmac-sha256, 64 for hmac-sha512, or more."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from otelingest.config.settings import Duration, Naming, Problem, Secret, Settings
+from otelingest.config.settings import Duration, GoType, Naming, Problem, Secret, Settings
 from otelingest.config.types import go_quote
 from otelingest.exporters.sending.settings import RetrySettings
 from otelingest.net.http_client_settings import HttpClientSettings
@@ -95,21 +95,21 @@ class HerokuSettings(DetectorSettings):
 class KubernetesSettings(DetectorSettings):
     """Access to the API server of the cluster that the collector runs in."""
 
-    auth_type: str = "serviceAccount"
+    auth_type: Annotated[str, GoType("k8sconfig.AuthType")] = "serviceAccount"
     """`serviceAccount` (the pod's own) or `none`; `kubeConfig` and `tls` are not supported."""
     context: str = ""
     """Without effect: there is no `kubeConfig`."""
-    kube_api_qps: float = 0
+    kube_api_qps: Annotated[float, GoType("float32")] = 0
     """Without effect: a detection is one or two requests."""
     kube_api_burst: int = 0
     """Without effect: a detection is one or two requests."""
 
     def problems(self) -> Iterator[Problem]:
         if self.auth_type not in _AUTH_TYPES:
-            yield f"invalid authType for kubernetes: {self.auth_type}"
+            yield "apiconfig", f"invalid authType for kubernetes: {self.auth_type}"
         for key in ("kube_api_qps", "kube_api_burst"):
             if getattr(self, key) < 0:
-                yield f"{key} must be greater than 0"
+                yield "apiconfig", f"{key} must be greater than 0"
 
 
 class NodeSettings(KubernetesSettings):
@@ -133,7 +133,7 @@ class OpenshiftSettings(DetectorSettings):
 
     address: str = ""
     """The API server's URL; empty: as KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT say."""
-    token: Secret = Secret("")
+    token: Annotated[Secret, GoType("string")] = Secret("")
     """The token to show; empty: the pod's service account's."""
     tls: ClientTlsSettings = Field(default_factory=ClientTlsSettings)
     """How the server is checked; without `ca_file` by the pod's service account's authority."""
@@ -141,23 +141,11 @@ class OpenshiftSettings(DetectorSettings):
     """Which attributes are told."""
 
 
-class ResourceDetectionSettings(HttpClientSettings):
-    """Detectors, and what becomes of what they find. Of the keys of an HTTP client only `timeout` has an effect."""
+class DetectorsSettings(Settings):
+    """A section for each detector that has settings."""
 
-    naming: ClassVar[Naming] = Naming(embedding=True, embedded="detectorconfig")
+    naming: ClassVar[Naming] = Naming(embedded="detectorconfig")
 
-    detectors: list[str] = Field(default_factory=lambda: ["env"])
-    """What is asked, in this order: what the first one has told, the others do not change."""
-    override: bool = True
-    """Whether what is detected takes the place of what a resource says already."""
-    timeout: Duration = Duration(5 * _SECOND)
-    """How long the detectors may take; 0: as long as `retry.max_elapsed_time` says."""
-    refresh_interval: Duration = Duration(0)
-    """After which time everything is detected anew; 0: never."""
-    fail_on_missing_metadata: bool = False
-    """Whether a detector that is asked where it does not belong fails; else it finds nothing."""
-    retry: DetectionRetrySettings = Field(default_factory=DetectionRetrySettings)
-    """How often a detector that fails is asked again."""
     system: SystemSettings = Field(default_factory=SystemSettings)
     """The detector `system`."""
     docker: DockerSettings = Field(default_factory=DockerSettings)
@@ -174,6 +162,25 @@ class ResourceDetectionSettings(HttpClientSettings):
     """The detector `kubeadm`."""
     openshift: OpenshiftSettings = Field(default_factory=OpenshiftSettings)
     """The detector `openshift`."""
+
+
+class ResourceDetectionSettings(HttpClientSettings, DetectorsSettings):
+    """Detectors, and what becomes of what they find. Of the keys of an HTTP client only `timeout` has an effect."""
+
+    naming: ClassVar[Naming] = Naming(embedding=True)
+
+    detectors: list[str] = Field(default_factory=lambda: ["env"])
+    """What is asked, in this order: what the first one has told, the others do not change."""
+    override: bool = True
+    """Whether what is detected takes the place of what a resource says already."""
+    timeout: Duration = Duration(5 * _SECOND)
+    """How long the detectors may take; 0: as long as `retry.max_elapsed_time` says."""
+    refresh_interval: Duration = Duration(0)
+    """After which time everything is detected anew; 0: never."""
+    fail_on_missing_metadata: bool = False
+    """Whether a detector that is asked where it does not belong fails; else it finds nothing."""
+    retry: DetectionRetrySettings = Field(default_factory=DetectionRetrySettings)
+    """How often a detector that fails is asked again."""
 
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import unquote_to_bytes
 
 from pydantic import Field, field_validator
 
-from otelingest.config.settings import Naming, Problem, Section, Settings, Unreadable
+from otelingest.config.settings import GoType, Naming, Problem, Section, Settings, Unreadable
 from otelingest.config.types import go_quote
 from otelingest.net.grpc_settings import GrpcServerSettings
 from otelingest.net.http_settings import HttpServerSettings
@@ -22,16 +22,19 @@ class GrpcSettings(GrpcServerSettings):
     """`host:port` to listen on, or the path of a unix socket."""
 
 
+UrlPath = Annotated[str, GoType("otlpreceiver.SanitizedURLPath")]
+
+
 class HttpSettings(HttpServerSettings):
     """`protocols.http`."""
 
     endpoint: str = "localhost:4318"
     """`host:port` to listen on, or the path of a unix socket."""
-    traces_url_path: str = "/v1/traces"
+    traces_url_path: UrlPath = "/v1/traces"
     """Where traces are taken."""
-    metrics_url_path: str = "/v1/metrics"
+    metrics_url_path: UrlPath = "/v1/metrics"
     """Where metrics are taken."""
-    logs_url_path: str = "/v1/logs"
+    logs_url_path: UrlPath = "/v1/logs"
     """Where logs are taken."""
 
     @field_validator("traces_url_path", "metrics_url_path", "logs_url_path")
