@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
+import weakref
 from collections.abc import Coroutine, Sequence
 from typing import Any, cast
 
@@ -121,6 +122,9 @@ class FanOut:
     the sender must send again, or that consumer's share is lost. A consumer that breaks has its exception raised
     last, so that a bug in one branch costs the others nothing.
 
+    A payload that is offered once more (the very same one, as by who has made a batch of it) goes to those only who
+    have refused it: the others have it already.
+
     together: all are asked in the same moment. Queues on one journal need that, to write a payload once for all of
     them, or for none when one has no room.
     """
@@ -128,27 +132,41 @@ class FanOut:
     def __init__(self, consumers: Sequence[Consumer], *, together: bool = False) -> None:
         self._consumers = tuple(consumers)
         self._together = together
+        self._open: dict[int, tuple[weakref.ref[Payload], tuple[Consumer, ...]]] = {}
+        """Who has refused a payload that others have taken, by its id."""
 
     async def consume(self, payload: Payload) -> Partial | None:
-        results = await (self._at_once(payload) if self._together else self._in_turn(payload))
+        asked = self._still_open(payload)
+        results = await (self._at_once if self._together else self._in_turn)(payload, asked)
+        if self._open:
+            self._open.pop(id(payload), None)
         errors = [result for result in results if isinstance(result, Exception)]
         if errors:
+            refusing = [one for one, result in zip(asked, results, strict=True) if isinstance(result, Refused)]
+            if refusing and len(refusing) < len(self._consumers):
+                self._remember(payload, tuple(refusing))
             raise joined(errors)
         return Partial.joined([result for result in results if not isinstance(result, Exception)])
 
-    async def _in_turn(self, payload: Payload) -> list[Result]:
+    def _still_open(self, payload: Payload) -> tuple[Consumer, ...]:
+        known = self._open.get(id(payload)) if self._open else None
+        return known[1] if known is not None and known[0]() is payload else self._consumers
+
+    def _remember(self, payload: Payload, refusing: tuple[Consumer, ...]) -> None:
+        key = id(payload)
+        self._open[key] = (weakref.ref(payload, lambda _: self._open.pop(key, None)), refusing)
+
+    async def _in_turn(self, payload: Payload, asked: tuple[Consumer, ...]) -> list[Result]:
         results: list[Result] = []
-        for consumer in self._consumers:
+        for consumer in asked:
             try:
                 results.append(await consumer.consume(payload))
             except Exception as error:
                 results.append(error)
         return results
 
-    async def _at_once(self, payload: Payload) -> list[Result]:
-        results = await asyncio.gather(
-            *(consumer.consume(payload) for consumer in self._consumers), return_exceptions=True
-        )
+    async def _at_once(self, payload: Payload, asked: tuple[Consumer, ...]) -> list[Result]:
+        results = await asyncio.gather(*(consumer.consume(payload) for consumer in asked), return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, Exception):
                 raise result

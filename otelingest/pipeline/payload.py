@@ -98,7 +98,7 @@ def request_class(signal: Signal) -> type[Message]:
     return ExportLogsServiceRequest
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Payload:
     """One signal's telemetry. Immutable: a component that changes anything makes a new one.
 

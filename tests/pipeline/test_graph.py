@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
@@ -236,6 +237,33 @@ async def test_fan_out_asks_everyone_even_after_a_refusal() -> None:
     with pytest.raises(Refused):
         await FanOut([Says(Refused("full")), last]).consume(traces())
     assert last.asked == 1
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_fan_out_offers_a_payload_once_more_to_those_only_who_have_refused_it(together: bool) -> None:
+    taking, full, never = Says(), Says(Refused("full")), Says(Rejected("never"))
+    fan, payload = FanOut([taking, full, never], together=together), traces()
+    for _ in range(3):
+        with pytest.raises(Refused):
+            await fan.consume(payload)
+    assert (taking.asked, full.asked, never.asked) == (1, 3, 1)
+    full.error = None
+    assert await fan.consume(payload) is None
+    assert (taking.asked, full.asked, never.asked) == (1, 4, 1)
+    with pytest.raises(Rejected):
+        await fan.consume(payload)  # it has arrived: whoever offers it now means it
+    assert (taking.asked, full.asked, never.asked) == (2, 5, 2)
+
+
+async def test_fan_out_holds_on_to_no_payload() -> None:
+    fan = FanOut([Says(), Says(Refused("full"))])
+    for _ in range(3):
+        with pytest.raises(Refused):
+            await fan.consume(traces())
+    for each in fan._consumers:
+        each.error = None  # type: ignore[attr-defined]  # its traceback knows the payload
+    gc.collect()
+    assert not fan._open
 
 
 async def test_fan_out_asks_for_a_retry_if_anyone_can_take_it_later() -> None:

@@ -124,10 +124,9 @@ class _Intake(SendingExporter[SendingSettings]):
     """What upstream's helper is to this exporter: counts, and the queue where one is asked for."""
 
     def __init__(self, store: Store, settings: PrometheusExporterSettings, env: Env) -> None:
-        none = SendingSettings(
-            timeout=Duration(0), retry_on_failure=RetrySettings(enabled=False), sending_queue=settings.sending_queue
-        )
-        super().__init__(none, env)
+        none = SendingSettings(timeout=Duration(0), retry_on_failure=RetrySettings(enabled=False))
+        # Not as a value of its own: without one there is a queue.
+        super().__init__(none.model_copy(update={"sending_queue": settings.sending_queue}), env)
         self.lock = asyncio.Lock()
         self._store = store
 

@@ -16,6 +16,7 @@ from otelingest.ottl.paths.metrics import data_of
 from otelingest.ottl.programs import FAILED_CONDITION, Question
 from otelingest.pipeline.component import Consumer, Env, Processor
 from otelingest.pipeline.errors import ConfigError, Partial, Refused, Rejected
+from otelingest.pipeline.metrics import Instrument, Sample
 from otelingest.pipeline.payload import Payload, Signal
 from otelingest.processors.filter.older import stays
 from otelingest.processors.filter.settings import FilterSettings
@@ -25,6 +26,17 @@ __all__ = ["FilterProcessor", "FilterSettings"]
 
 _LARGE = 1 << 16
 """Bytes from which a request is worked on in a thread, so that others are served meanwhile."""
+_NOUNS = {Signal.TRACES: "spans", Signal.METRICS: "metric data points", Signal.LOGS: "log records"}
+_DROPPED = {
+    signal: Instrument(
+        f"otelcol_processor_filter_{name}_filtered",
+        "counter",
+        f"Number of {_NOUNS[signal]} that the filter has dropped.",
+        scope="github.com/open-telemetry/opentelemetry-collector-contrib/processor/filterprocessor",
+        of_component=False,  # its label is another one than other processors have
+    )
+    for signal, name in ((Signal.TRACES, "spans"), (Signal.METRICS, "datapoints"), (Signal.LOGS, "logs"))
+}
 Questions = list[tuple[Question, str]]
 
 
@@ -49,6 +61,11 @@ class FilterProcessor(Processor[FilterSettings]):
             self._questions.setdefault(question.context.name, []).append((question, mode))
         self._messages = self._stays is not None or any(question.messages for question, _ in questions)
         self._idle = not questions and self._stays is None
+        self._dropped: int | None = None
+
+    def metrics(self) -> Iterable[Sample]:
+        if self._dropped is not None:
+            yield Sample(_DROPPED[self._signal], self._dropped, {"filter": str(self.env.id)})
 
     async def consume(self, payload: Payload) -> Partial | None:
         if self._idle:
@@ -62,6 +79,7 @@ class FilterProcessor(Processor[FilterSettings]):
             raise Refused(str(error)) from error
         except DecodeError as error:
             raise Rejected(f"the request cannot be read: {error}", code=3) from error
+        self._dropped = (self._dropped or 0) + payload.items - (0 if left is None else left.items)
         return None if left is None else await self.next.consume(left)
 
     def _filtered(self, payload: Payload) -> Payload | None:
