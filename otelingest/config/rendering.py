@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import enum
 import json
+import re
+import types
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
 
+from otelingest.config.catalogue import ALIASES
 from otelingest.config.configuration import KINDS, Configuration
 from otelingest.config.reading import keys
 from otelingest.config.secrecy import names_secret, without_passwords
 from otelingest.config.telemetry import SCHEMA_URL
+from otelingest.config.telemetry.levels import MetricsLevel
 from otelingest.config.types import REDACTED, Duration
 from otelingest.config.values import Expanded
-from otelingest.config.yaml_scalars import resolve
+from otelingest.config.yaml_scalars import KINDS_OF_SCALARS, TAG, go_text, resolve
 
 
 def render(configuration: Configuration, *, format: str = "yaml", redacted: bool = True) -> str:
@@ -24,99 +29,160 @@ def render(configuration: Configuration, *, format: str = "yaml", redacted: bool
     show = _Plain(redacted, as_text=format == "yaml")
     tree: dict[str, Any] = {
         kind: {
-            str(id): _without_empty(show(settings), (kind, id.type)) for id, settings in configuration.of(kind).items()
+            str(id): show(settings, (kind, ALIASES.get((kind, id.type), id.type)))
+            for id, settings in configuration.of(kind).items()
         }
         for kind in KINDS
     }
-    tree["service"] = _without_empty(show(configuration.service), ("service",))
-    tree["service"]["telemetry"]["resource"].setdefault("schema_url", SCHEMA_URL)
-    if format == "json":
-        tree |= {kind: tree[kind] or None for kind in KINDS}
-        return json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    return to_yaml(tree)
+    tree["service"] = show(configuration.service, ("service",))
+    telemetry = tree["service"]["telemetry"]
+    telemetry["metrics"]["readers"] = show(configuration.service.telemetry.metrics.all_readers)
+    telemetry.setdefault("resource", {}).setdefault("schema_url", SCHEMA_URL)
+    if format == "yaml":
+        return to_yaml(tree)
+    return _to_json(tree | {kind: tree[kind] or None for kind in KINDS})
+
+
+def _to_json(tree: Any) -> str:
+    text = json.dumps(tree, indent=2, sort_keys=True, ensure_ascii=False)
+    # As Go writes it, for pages: these letters stand in strings alone.
+    return re.sub("[<>&\u2028\u2029]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 _NAMES = """
-    auth ca_file ca_pem cert_file cert_pem cipher_suites compression_algorithms compression_params cookies
-    curve_preferences development dialer disable_caller disable_keep_alives disable_stacktrace disable_zap_resource
-    filename headers headers_list http2_ping_timeout http2_read_idle_timeout idle_timeout include_metadata
-    include_insecure_cipher_suites include_system_ca_certs_pool initial_fields insecure insecure_skip_verify keepalive
-    key_file key_pem max_concurrent_streams max_connection_age max_connection_age_grace max_connection_idle
-    max_conns_per_host max_idle_conns_per_host max_recv_msg_size_mib max_request_body_size max_version middlewares
-    min_time min_version periodic permit_without_stream proxy_url read_buffer_size read_timeout reload_interval
-    response_headers server_name_override time tokens tpm views with_resource_constant_labels write_buffer_size
-    grpc.tls telemetry.logs.processors otlp.tls otlp_grpc.tls otlp_http.tls otlphttp.tls server_parameters.timeout
-    service.extensions telemetry.traces traces.sampler dialer.timeout compression_params.level cookies.enabled
-    keepalive.idle_conn_timeout keepalive.max_idle_conns otlp.authority otlp.wait_for_ready otlp.user_agent
-    otlp_grpc.authority otlp_grpc.wait_for_ready otlp_grpc.user_agent bearertokenauth.header bearertokenauth.scheme
-    bearertokenauth.token bearertokenauth.retry_on_failure bearertokenauth.retry_on_failure.enabled wait_for_token_file
-    retry_on_failure.max_retries retry_on_failure.interval
+    aggregation allowed_headers allowed_origins always_off always_on attribute_count_limit attribute_keys
+    attribute_value_length_limit auth authenticator authority base2_exponential_bucket_histogram boundaries
+    ca_file ca_pem cert_file cert_pem certificate cipher_suites cleanup_on_start client_ca_file
+    client_ca_file_reload client_certificate client_key compaction compression_algorithms console container
+    cookies curve_preferences default default_histogram_aggregation description detectors development dialer
+    directory disable_caller disable_keep_alives disable_stacktrace disable_zap_resource drop
+    event_attribute_count_limit event_count_limit explicit_bucket_histogram export_timeout exposed_headers
+    extensions filename force_attempt_http2 fsync header headers headers_list host http2_ping_timeout
+    http2_read_idle_timeout include_insecure_cipher_suites include_metadata include_system_ca_certs_pool
+    initial_fields initial_sampler insecure insecure_skip_verify instrument_name instrument_type jaeger_remote
+    keep_alives_enabled key_file key_pem last_value limits link_attribute_count_limit link_count_limit
+    local_parent_not_sampled local_parent_sampled logs_url_path max_age max_concurrent_streams max_connection_age
+    max_connection_age_grace max_connection_idle max_conns_per_host max_export_batch_size max_idle_conns_per_host
+    max_queue_size max_recv_msg_size_mib max_request_body_size max_retries max_scale max_transaction_size
+    max_version meter_name meter_schema_url meter_version metrics_url_path middlewares min_time min_version
+    on_rebound on_start otlp owner_auth parent_based periodic permit_without_stream port prometheus proxy_url pull
+    ratio read_buffer_size read_timeout readers record_min_max recreate reload_interval remote_parent_not_sampled
+    remote_parent_sampled request_params response_headers root sampler schedule_delay scheme selector
+    server_name_override service simple stream temporality_preference token tokens tpm trace_id_ratio_based
+    traces_url_path transport type unit user_agent verbosity views wait_for_ready wait_for_token_file
+    with_resource_constant_labels without_type_suffix without_units write_buffer_size zipkin aggregation.sum
+    attribute_keys.excluded attribute_keys.included attributes.excluded attributes.included
+    base2_exponential_bucket_histogram.max_size bearertokenauth.retry_on_failure
+    bearertokenauth.retry_on_failure.enabled compaction.check_interval compression_params.level
+    detection/development.attributes detectors.attributes dialer.timeout exporter.prometheus.without_scope_info
+    file_storage.create_directory file_storage.directory_permissions file_storage.max_size file_storage.timeout
+    grpc.endpoint grpc.tls health_check.endpoint health_check.idle_timeout health_check.keepalive http.endpoint
+    http.idle_timeout http.keepalive jaeger_remote.endpoint jaeger_remote.interval logs.processors
+    otlp.compression otlp.timeout otlp_grpc.compression otlp_grpc.endpoint otlp_grpc.keepalive otlp_grpc.tls
+    otlp_http.compression otlp_http.compression_params otlp_http.endpoint otlp_http.idle_conn_timeout
+    otlp_http.keepalive otlp_http.max_idle_conns otlp_http.timeout otlp_http.tls periodic.interval
+    periodic.timeout processors.batch prometheus.endpoint prometheus.idle_timeout prometheus.keepalive
+    retry_on_failure.interval server_parameters.time server_parameters.timeout stream.name telemetry.resource
+    telemetry.resource.attributes telemetry.traces tpm.enabled tpm.path traces.processors
+    with_resource_constant_labels.excluded with_resource_constant_labels.included zipkin.timeout zpages.endpoint
+    zpages.idle_timeout zpages.keepalive
 """
 _HIDDEN = frozenset(_NAMES.split())
-"""Keys, some with the section that they stand in, which the collector does not print while they are empty."""
-_EMPTY: tuple[Any, ...] = (None, False, 0, "", "0s", [], {})
+"""Keys, some with the sections that they stand in, which the collector does not print while they are empty."""
+_SWITCHES = frozenset(("sending_queue.enabled",))
+"""Keys that turn a section off: what is printed is on."""
+_ZEROS: tuple[Any, ...] = (None, False, 0, "", MetricsLevel.BASIC.value)
 
 
-def _without_empty(value: Any, path: tuple[str, ...]) -> Any:
-    """Without the keys that nobody has set and that the collector would not print either."""
-    if isinstance(value, list):
-        return [_without_empty(item, path) for item in value]
-    if not isinstance(value, dict):
-        return value
-    shown = {}
-    for key, item in value.items():
-        below = _without_empty(item, (*path, key))
-        names = (".".join((*path[len(path) - depth :], key)) for depth in range(3))
-        if below not in _EMPTY or _HIDDEN.isdisjoint(names):
-            shown[key] = below
-    return shown
+def _is_hidden(path: tuple[str, ...], empty: bool) -> bool:
+    names = {".".join(path[-depth:]) for depth in (1, 2, 3)}
+    return (empty and not _HIDDEN.isdisjoint(names)) or not _SWITCHES.isdisjoint(names)
+
+
+def _is_nothing(settings: BaseModel, name: str) -> bool:
+    """Whether a field holds what Go makes of nothing. A section that may be absent is something once it is there."""
+    value = getattr(settings, name, None)
+    if isinstance(value, BaseModel | dict):
+        may_be_absent = types.NoneType in get_args(type(settings).model_fields[name].annotation)
+        if may_be_absent and name in settings.model_fields_set:
+            return False
+    if isinstance(value, BaseModel):
+        return all(_is_nothing(value, inner) for inner in type(value).model_fields)
+    if isinstance(value, SecretStr):
+        return not value.get_secret_value()
+    return not value if isinstance(value, list | tuple | dict | set | frozenset) else value in _ZEROS
 
 
 def plain_value(value: Any) -> Any:
     """A value as plain YAML has it, without secrets."""
-    return _Plain(redacted=True, as_text=True)(value)
+    return _Plain(redacted=True, as_text=True, as_it_is=True)(value)
 
 
 class _Plain:
-    """Turns settings into plain values."""
+    """Turns settings into plain values. Paths are those of keys: of what is in a map or list, the map's or list's.
 
-    def __init__(self, redacted: bool, as_text: bool) -> None:
+    as_it_is: show what is empty too, as nothing else than empty.
+    """
+
+    def __init__(self, redacted: bool, as_text: bool, as_it_is: bool = False) -> None:
         self._redacted = redacted
         self._as_text = as_text
+        self._as_it_is = as_it_is
 
-    def __call__(self, value: Any) -> Any:
-        for kinds, convert in self._kinds():
+    def __call__(self, value: Any, path: tuple[str, ...] = ()) -> Any:
+        if not self._as_text and value in ((), [], {}):
+            return None  # in YAML they are shown as empty, in JSON as never made
+        for kinds, convert in self._kinds(path):
             if isinstance(value, kinds):
                 return convert(value)
         return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
-    def _kinds(self) -> tuple[tuple[Any, Callable[[Any], Any]], ...]:
+    def _kinds(self, path: tuple[str, ...]) -> tuple[tuple[Any, Callable[[Any], Any]], ...]:
         return (
-            (BaseModel, self._settings),
+            (BaseModel, lambda value: self._settings(value, path)),
             (SecretStr, self._secret),
             (Duration, lambda value: str(value) if self._as_text else int(value)),
             (Expanded, lambda value: self(value.value)),
             (enum.Enum, lambda value: value.value),
-            (float, lambda value: int(value) if value.is_integer() else value),
-            (dict, self._map),
+            (float, self._number),
+            (dict, lambda value: self._map(value, path)),
             ((set, frozenset), lambda value: sorted(map(str, value))),
-            (list, lambda value: [self(item) for item in value]),
-            (tuple, lambda value: str(value) if hasattr(value, "_fields") else [self(item) for item in value]),
+            (list, lambda value: [self(item, path) for item in value]),
+            (tuple, lambda value: str(value) if hasattr(value, "_fields") else [self(item, path) for item in value]),
             (str, lambda value: without_passwords(value, REDACTED) if self._redacted else value),
         )
 
+    def _number(self, value: float) -> float:
+        """A whole one without a fraction, as long as Go's JSON writes it out; for YAML, the dumper sees to that."""
+        written = (self._as_it_is or not self._as_text) and abs(value) < 1e21
+        return int(value) if written and value.is_integer() else value
+
     def _secret(self, value: SecretStr | str) -> str:
         text = value if isinstance(value, str) else value.get_secret_value()
-        return REDACTED if text and self._redacted else text
+        # As upstream prints it, nobody sees whether there is a secret.
+        return REDACTED if self._redacted and (text or not self._as_it_is) else text
 
-    def _settings(self, value: BaseModel) -> dict[str, Any]:
-        names = (name for name in type(value).model_fields)
-        return {key: self(getattr(value, name, None)) for key, name in zip(keys(type(value)), names, strict=True)}
+    def _settings(self, value: BaseModel, path: tuple[str, ...]) -> dict[str, Any]:
+        cls = type(value)
+        shown = {}
+        for key, (name, info) in zip(keys(cls), cls.model_fields.items(), strict=True):
+            item = getattr(value, name, None)
+            if not self._as_it_is and _is_hidden((*path, key), _is_nothing(value, name)):
+                continue
+            shown[key] = self._absent(info) if item is None else self(item, (*path, key))
+        return shown
 
-    def _map(self, value: dict[Any, Any]) -> Any:
+    def _absent(self, info: FieldInfo) -> Any:
+        """What stands for a value that is not there: for a list, in YAML, one without anything in it."""
+        kinds = {get_origin(option) or option for option in get_args(info.annotation)}
+        return [] if list in kinds and self._as_text and not self._as_it_is else None
+
+    def _map(self, value: dict[Any, Any], path: tuple[str, ...]) -> Any:
         if value and all(isinstance(item, SecretStr) for item in value.values()):
             return [{"name": str(name), "value": self(item)} for name, item in sorted(value.items())]
-        return {str(key): self._hidden(item) if names_secret(str(key)) else self(item) for key, item in value.items()}
+        return {
+            str(key): self._hidden(item) if names_secret(str(key)) else self(item, path) for key, item in value.items()
+        }
 
     def _hidden(self, value: Any) -> Any:
         """What stands under a name that sounds like a secret's: every text in it is one."""
@@ -134,7 +200,7 @@ class _Dumper(yaml.SafeDumper):
         self.indents.append(self.indent)
         if self.indent is None:
             self.indent = 0
-        elif self.sequence_context and not flow:
+        elif self.sequence_context:
             self.indent += 2  # past the "- "
         else:
             self.indent = self.best_indent * (self.indent // self.best_indent + 1)
@@ -142,29 +208,62 @@ class _Dumper(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        """What a reader takes a scalar for: Go's, and not that of older YAML."""
+        if kind is yaml.ScalarNode and implicit[0]:
+            return _tag(value)
+        return super().resolve(kind, value, (False, True))  # type: ignore[no-untyped-call]
+
+
+def _tag(text: str) -> str:
+    meaning = resolve(text)
+    return TAG + next(name for kind, name in KINDS_OF_SCALARS if isinstance(meaning, kind))
+
+
+def _represent_float(dumper: _Dumper, value: float) -> yaml.ScalarNode:
+    text = go_text(value)
+    return dumper.represent_scalar(_tag(text), text)
+
+
+_OLD = re.compile(r"[Yy](?:es)?|[Nn]o?|[Oo](?:n|ff)|YES|NO|ON|OFF|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?")
+"""What was a boolean or a number in older YAML, and still is to other readers."""
+
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     style = None
     if "\n" in text:
         style = "|"
-    elif not isinstance(resolve(text), str) or text in ("y", "n", "yes", "no", "on", "off"):
+    elif not isinstance(resolve(text), str) or _OLD.fullmatch(text):
         style = '"'
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
 _Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(float, _represent_float)
+
+
+def _natural(key: str) -> list[tuple[int, int]]:
+    """Orders keys as Go's YAML does: numbers by their size, and before letters."""
+    parts: list[str] = re.findall(r"\d+|\D", key)
+    return [(1, int(part)) if part.isdigit() else (2 * part.isalpha(), ord(part)) for part in parts]
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value, key=_natural)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def to_yaml(tree: Any, *, sort: bool = True) -> str:
     """Plain values as YAML text."""
     return str(
         yaml.dump(
-            tree,
+            _sorted(tree) if sort else tree,
             Dumper=_Dumper,
             default_flow_style=False,
             indent=4,
             width=1 << 16,
             allow_unicode=True,
-            sort_keys=sort,
+            sort_keys=False,
         )
     )

@@ -91,7 +91,7 @@ def _date(text: str) -> Date | None:
         return None
 
 
-_KINDS: tuple[tuple[Any, str], ...] = (
+KINDS_OF_SCALARS: tuple[tuple[Any, str], ...] = (
     (bool, "bool"),
     (int, "int"),
     (float, "float"),
@@ -99,7 +99,8 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (str, "str"),
     (type(None), "null"),
 )
-_TAGS = {TAG + name: name for _, name in _KINDS}
+"""The types of what a plain scalar may mean, and YAML's names of them."""
+_TAGS = {TAG + name: name for _, name in KINDS_OF_SCALARS}
 
 
 def scalar(text: str, tag: str | None, *, plain: bool) -> Any:
@@ -113,7 +114,7 @@ def scalar(text: str, tag: str | None, *, plain: bool) -> Any:
     value = resolve(text)
     if tag == TAG + "float" and type(value) is int:
         return float(value)
-    actual = next(name for kind, name in _KINDS if isinstance(value, kind))
+    actual = next(name for kind, name in KINDS_OF_SCALARS if isinstance(value, kind))
     if actual != _TAGS[tag]:
         raise YamlError(f"cannot decode !!{actual} `{text}` as a !!{_TAGS[tag]}")
     return value

@@ -83,7 +83,7 @@ def _configure(
     global _level
     _level = _LEVELS[logs.level]
     processors: list[Any] = []
-    if logs.sampling is not None and logs.sampling.enabled:
+    if logs.sampling.enabled:
         processors.append(Sampler(logs.sampling))
     stacks = () if logs.disable_stacktrace else ("warn", "error") if logs.development else ("error",)
     encoding: Encoding = "json" if logs.encoding == "json" else "console"

@@ -262,7 +262,7 @@ def test_service_telemetry(tmp_path: Path) -> None:
     text = GOOD + "  telemetry: {logs: {level: WARN, sampling: }, resource: {service.name: x, service.instance.id: }}"
     telemetry = loaded(text, tmp_path).service.telemetry
     assert telemetry.logs.level == "warn"
-    assert telemetry.logs.sampling is None
+    assert telemetry.logs.sampling.enabled
     named = resource_attributes(telemetry.resource, "command", "1.2")
     assert named == {"service.name": "x", "service.version": "1.2"}
 

@@ -60,8 +60,8 @@ class LogsSettings(Settings):
     """Leave out the file and line that a message comes from."""
     disable_stacktrace: bool = False
     """Leave out stacks even in development."""
-    sampling: LogSampling | None = Field(default_factory=LogSampling)
-    """How many equal lines are logged. Null: all of them."""
+    sampling: LogSampling = Field(default_factory=LogSampling)
+    """How many equal lines are logged."""
     output_paths: list[str] = Field(default_factory=lambda: ["stderr"])
     """Files to log to; `stdout` and `stderr` are the streams."""
     error_output_paths: list[str] = Field(default_factory=lambda: ["stderr"])
