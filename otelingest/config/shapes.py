@@ -186,7 +186,9 @@ class Optional:
         value = value_of(raw)
         if isinstance(value, self._cls):
             return value
-        if raw is None and not self._null and spot.base is None:
+        if raw is None and isinstance(spot.base, self._cls):
+            return INVALID  # as it is by default
+        if raw is None and not self._null:
             return None
         enabled = True
         if isinstance(value, dict) and "enabled" in value:

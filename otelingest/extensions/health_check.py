@@ -56,6 +56,12 @@ class ComponentHealthSettings(Settings):
     """Has no effect."""
 
 
+class SecondVersionSettings(Settings):
+    """A server of the second version of the health check, whatever its keys are."""
+
+    loose: ClassVar[bool] = True
+
+
 class HealthCheckSettings(HttpServerSettings):
     """Where it listens, and what it answers."""
 
@@ -76,9 +82,9 @@ class HealthCheckSettings(HttpServerSettings):
     """Has no effect; upstream documents it as not working."""
     use_v2: bool = False
     """The second version's checks: not supported yet."""
-    http: dict[str, Any] | None = Field(default=None, exclude=True)
+    http: SecondVersionSettings | None = Field(default=None, exclude=True)
     """The second version's server: not supported yet."""
-    grpc: dict[str, Any] | None = Field(default=None, exclude=True)
+    grpc: SecondVersionSettings | None = Field(default=None, exclude=True)
     """The second version's gRPC server: not supported yet."""
     component_health: ComponentHealthSettings | None = None
     """Which states of components count in the second version. Has no effect."""

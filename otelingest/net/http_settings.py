@@ -107,7 +107,8 @@ class HttpServerSettings(Settings):
     def _one_keepalive(self) -> HttpServerSettings:
         # Defaults do not count: a printed configuration has them all, and must be readable again.
         idle = "idle_timeout" in self.model_fields_set and self.idle_timeout
-        if "keepalive" in self.model_fields_set and (idle or not self.keep_alives_enabled):
+        closing = "keep_alives_enabled" in self.model_fields_set and not self.keep_alives_enabled
+        if "keepalive" in self.model_fields_set and (idle or closing):
             raise Unreadable(
                 "confighttp.ServerConfig: cannot use deprecated keepalive fields (idle_timeout, keep_alives_enabled) "
                 "alongside the 'keepalive' section; migrate to the 'keepalive' section"
@@ -116,7 +117,7 @@ class HttpServerSettings(Settings):
 
     def problems(self) -> Iterator[Problem]:
         if (problem := transport_problem(self.transport)) is not None:
-            yield f"{self.naming.embedded}::netaddr", problem
+            yield f"{self.naming.embedded or HttpServerSettings.naming.embedded}::netaddr", problem
 
     def without_effect(self) -> Iterator[str]:
         """Keys that are set and change nothing."""
@@ -138,7 +139,7 @@ class HttpServerSettings(Settings):
 
     @property
     def keeps_alive(self) -> bool:
-        return self.keep_alives_enabled and self.keepalive is not None
+        return self.keepalive is not None and ("keepalive" in self.model_fields_set or self.keep_alives_enabled)
 
     @property
     def idle_seconds(self) -> float:

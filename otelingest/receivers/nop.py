@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from otelingest.config.settings import Settings
+from typing import ClassVar
+
+from otelingest.config.settings import Naming, Settings
 from otelingest.pipeline.component import Receiver
 
 
 class NopReceiverSettings(Settings):
     """Nothing to set."""
+
+    naming: ClassVar[Naming] = Naming("struct {}")
 
 
 class NopReceiver(Receiver[NopReceiverSettings]):

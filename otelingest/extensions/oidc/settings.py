@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import ClassVar
 
@@ -33,6 +34,10 @@ class ProviderSettings(Settings):
     """The claim that names the sender's groups."""
     public_keys_file: str = ""
     """File with the provider's keys, as a JSON Web Key Set. It is read again when it changes."""
+
+    def problems(self) -> Iterator[Problem]:
+        """The first thing that is wrong, as upstream; the settings around tell of it once more."""
+        yield from itertools.islice(self.complaints(), 1)
 
     def complaints(self) -> Iterator[str]:
         if not self.audience and not self.ignore_audience:
