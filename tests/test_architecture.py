@@ -36,7 +36,7 @@ MAY_IMPORT = {
         KINDS,
         (
             *("pipeline", "config", "codec", "clickhouse", "net", "ottl", "prometheus", "storage", "machine"),
-            "exporters.sending",
+            *("exporters.sending", "exporters.prometheus_labels"),
         ),
     ),
     "probe": ("pipeline",),

@@ -50,6 +50,7 @@ _KNOWN = {kind: frozenset(names.split()) for kind, names in _UPSTREAM.items()}
 ALIASES: dict[tuple[str, str], str] = {
     ("exporters", "otlp"): "otlp_grpc",
     ("exporters", "otlphttp"): "otlp_http",
+    ("exporters", "prometheusremotewrite"): "prometheus_remote_write",
     ("processors", "resourcedetection"): "resource_detection",
     ("processors", "k8sattributes"): "k8s_attributes",
     ("connectors", "spanmetrics"): "span_metrics",

@@ -13,6 +13,7 @@ import ssl
 import time
 import urllib.request
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelingest import __version__
@@ -42,6 +43,7 @@ _PIECE = 256 * 1024
 
 _REDIRECTS = 10
 _KEEPING_REDIRECTS = (307, 308)
+_NOTHING: Mapping[str, str] = MappingProxyType({})
 USER_AGENT = f"otelingest/{__version__}"
 
 
@@ -136,16 +138,25 @@ class HttpClient:
         return await asyncio.to_thread(compress, settings.compression, body, level)
 
     async def post(
-        self, url: str, body: bytes, content_type: str, context: Context = EMPTY_CONTEXT, *, size: int | None = None
+        self,
+        url: str,
+        body: bytes,
+        content_type: str,
+        context: Context = EMPTY_CONTEXT,
+        *,
+        size: int | None = None,
+        more: Mapping[str, str] = _NOTHING,
     ) -> Answer:
-        """Send an encoded body. context: whose data it is. size: bytes of the body before it was encoded.
+        """Send an encoded body.
+
+        context: whose data it is. size: bytes of the body before it was encoded. more: headers of this request.
 
         Raises Refused, with a text like the collector's, when no answer could be had; ConsumeError from nothing else.
         """
         import aiohttp
 
         assert self._session is not None
-        headers = {**self._headers, "Content-Type": content_type}
+        headers = {**self._headers, **more, "Content-Type": content_type}
         await authorize(self._authenticator, headers, context)
         try:
             if self._spans is None or not self._spans.on:

@@ -120,6 +120,11 @@ def _unit_suffixes(unit: str) -> tuple[str, str]:
     return main, f"per_{per}" if per else ""
 
 
+def unit_words(unit: str) -> str:
+    """A unit of UCUM's in words: `By/s` as `bytes_per_second`."""
+    return "_".join(part for part in map(_clean, _unit_suffixes(unit)) if part).removesuffix("_")
+
+
 def _clean(unit: str) -> str:
     return re.sub("__+", "_", re.sub("[^a-zA-Z0-9:]", "_", unit)).removeprefix("_")
 
