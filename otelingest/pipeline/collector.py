@@ -201,14 +201,13 @@ class Collector:
         self._log.info("Starting shutdown...")
         self._tell_extensions(ready=False)
         self.stop_deadline = asyncio.get_running_loop().time() + self._shutdown_timeout
-        extensions_said = False
-        for node in reversed(self._started):
-            if node.kind == "extension" and not extensions_said:
-                extensions_said = True
-                await self._end_retirements()
-                self._log.info("Stopping extensions...")
+        extensions = [node for node in self._started if node.kind == "extension"]
+        for node in reversed([node for node in self._started if node not in extensions]):
             await self._stop_one(node, self.stop_deadline)
         await self._end_retirements()
+        self._log.info("Stopping extensions...")
+        for node in reversed(extensions):
+            await self._stop_one(node, self.stop_deadline)
         self._log.info("Shutdown complete.")
 
     async def _stop_one(self, node: Node, deadline: float) -> None:

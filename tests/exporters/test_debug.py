@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from otelingest.pipeline.payload import Payload, Signal
 from otelingest.receivers.nop import NopReceiver
 from tests.processors.support import FakeHost, Log, make_env, make_settings, message, payload, spans
 
+RECORDED = Path(__file__).parent.parent / "data" / "debug"
+"""Requests, and what the Go collector has shown of them."""
 IDS = {"traceId": "0102030405060708090a0b0c0d0e0f10", "spanId": "1112131415161718"}
 TIMES = {"startTimeUnixNano": "1581452772000000321", "timeUnixNano": "1581452773000000789"}
 
@@ -362,7 +365,7 @@ gauge{a=x,b=y} 123
 gauge{} 1e-07
 sum{} 1.5
 histogram{} count=3 sum=99.573 min=0.017 le0.5=2 le1=0 1
-exponential{} count=5 le0.7071067811865475=1 le1=1 le1.4142135623730951=1 le2.0000000000000004=1 zero_count0.001=1
+exponential{} count=5 le-1=1 le-0.7071067811865476=1 zero=1 le2=1 le2.82842712474619=1
 summary{} count=1 sum=15.000000 q0.01=15
 """
 
@@ -414,9 +417,9 @@ def test_entities_are_shown_with_their_resource() -> None:
 @pytest.mark.parametrize(
     ("number", "expected"),
     [
-        (1.0, "1"), (0.1, "0.1"), (1e20, "100000000000000000000"), (1e21, "1e+21"), (1.5e16, "15000000000000000"),
+        (1.0, "1"), (0.1, "0.1"), (999999.5, "999999.5"), (1e6, "1e+06"), (1.5e16, "1.5e+16"),
         (0.0001, "0.0001"), (0.00001, "1e-05"), (-2.5, "-2.5"), (float("inf"), "+Inf"), (float("nan"), "NaN"),
-        (123456789.125, "123456789.125"),
+        (123456789.125, "1.23456789125e+08"), (0.0, "0"), (-0.0, "-0"), (1e21, "1e+21"), (1e300, "1e+300"),
     ],
 )  # fmt: skip
 def test_numbers_are_printed_as_go_prints_them(number: float, expected: str) -> None:
@@ -507,6 +510,17 @@ async def test_output_goes_to_files_without_time_and_level(tmp_path: Path) -> No
         'Traces\t{"resource spans": 1, "spans": 1}\n'
         "ResourceTraces #0 service.name=svc\nScopeTraces #0\ns0 00000000000000000000000000000001 0000000000000001\n\n"
     )
+
+
+@pytest.mark.parametrize("verbosity", ["normal", "detailed"])
+async def test_texts_are_those_of_the_go_collector(verbosity: str, tmp_path: Path) -> None:
+    payloads = [
+        payload(signal, json.loads((RECORDED / f"{signal}.json").read_text()))
+        for signal in (Signal.TRACES, Signal.METRICS, Signal.LOGS)
+    ]
+    path = tmp_path / "out.txt"
+    await export({"use_internal_logger": False, "output_paths": [str(path)], "verbosity": verbosity}, *payloads)
+    assert path.read_text().splitlines() == (RECORDED / f"{verbosity}.txt").read_text().splitlines()
 
 
 async def test_output_goes_to_the_console_by_default(capsys: pytest.CaptureFixture[str]) -> None:

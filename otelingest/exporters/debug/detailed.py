@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from otelingest.codec.values import id_text
-from otelingest.exporters.debug.values import fixed, time_text, typed
+from otelingest.exporters.debug.values import fixed, power_of_base, time_text, typed
 from otelingest.pipeline.payload import Signal
 
 Lines = Iterator[str]
@@ -258,14 +257,7 @@ def _exponential_fields(point: Any) -> Lines:
 
 def _bounds(scale: int, index: int) -> tuple[float, float]:
     """A bucket's bounds, to the precision of a double; infinite where that cannot hold them."""
-    return _power(scale, index), _power(scale, index + 1)
-
-
-def _power(scale: int, index: int) -> float:
-    try:
-        return math.exp(index * math.ldexp(math.log(2), -scale))
-    except OverflowError:
-        return math.inf
+    return power_of_base(scale, index), power_of_base(scale, index + 1)
 
 
 def _summary_fields(point: Any) -> Lines:

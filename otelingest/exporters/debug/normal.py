@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from otelingest.codec.values import id_text, value_text
-from otelingest.exporters.debug.values import fixed, shortest
+from otelingest.exporters.debug.values import fixed, power_of_base, shortest
 from otelingest.pipeline.payload import Signal
 
 
@@ -96,21 +95,16 @@ def _histogram(point: Any) -> str:
 
 
 def _exponential_histogram(point: Any) -> str:
-    text = _totals(point)
-    for buckets in (point.negative, point.positive):
-        for number, count in enumerate(buckets.bucket_counts):
-            text += f" le{shortest(_power(point.scale, buckets.offset + number))}={count}"
+    """Each bucket by its upper bound, from the lowest one to the highest."""
+    text, negative, positive = _totals(point), point.negative, point.positive
+    for place in reversed(range(len(negative.bucket_counts))):
+        bound = -power_of_base(point.scale, negative.offset + place)
+        text += f" le{shortest(bound)}={negative.bucket_counts[place]}"
     if point.zero_count:
-        text += f" zero_count{shortest(point.zero_threshold)}={point.zero_count}"
+        text += f" zero={point.zero_count}"
+    for place, count in enumerate(positive.bucket_counts):
+        text += f" le{shortest(power_of_base(point.scale, positive.offset + place + 1))}={count}"
     return text
-
-
-def _power(scale: int, index: int) -> float:
-    """A bucket's lower bound; infinite where a double cannot hold it."""
-    try:
-        return math.pow(math.pow(2, math.pow(2, -scale)), index)
-    except OverflowError:
-        return math.inf
 
 
 def _summary(point: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
@@ -93,7 +94,7 @@ class Sampler:
         if now >= self._until:
             self._seen.clear()
             self._until = now + _TICK
-        slot = hash(message) % _SLOTS
+        slot = zlib.crc32(message.encode("utf-8", "replace")) % _SLOTS
         count = self._seen[slot] = self._seen.get(slot, 0) + 1
         beyond = count - self._initial
         return beyond <= 0 or (self._thereafter > 0 and beyond % self._thereafter == 0)

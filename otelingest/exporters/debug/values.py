@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from otelingest.codec.values import type_name, value_text
 
 _SECOND = 1_000_000_000
+_EXPONENT_FROM = 6
+_LARGEST_EXPONENT = 1024 * math.log(2)
 
 
 def typed(value: Any) -> str:
@@ -29,15 +32,22 @@ def fixed(number: float) -> str:
 
 
 def shortest(number: float) -> str:
-    """Go's `%v`: no exponent from 1e-4 to below 1e21."""
+    """Go's `%v`: no exponent from 1e-4 to below 1e6."""
     if not math.isfinite(number):
         return _not_finite(number)
-    text = repr(number).removesuffix(".0")
-    mantissa, _, exponent = text.partition("e")
-    if not exponent or not 0 < int(exponent) < 21:
-        return text
-    whole, _, digits = mantissa.partition(".")
-    return whole + digits.ljust(int(exponent), "0")
+    sign, digits, _ = Decimal(repr(number)).normalize().as_tuple()
+    exponent = Decimal(repr(number)).adjusted() if number else 0
+    if -4 <= exponent < _EXPONENT_FROM:
+        return repr(number).removesuffix(".0")
+    first, *rest = map(str, digits)
+    mantissa = f"{first}.{''.join(rest)}" if rest else first
+    return f"{'-' if sign else ''}{mantissa}e{'+' if exponent > 0 else '-'}{abs(exponent):02d}"
+
+
+def power_of_base(scale: int, index: int) -> float:
+    """Where the bucket `index` of an exponential histogram begins, to the precision of a double; infinite beyond it."""
+    exponent = index * math.ldexp(math.log(2), -scale)
+    return math.exp(exponent) if exponent < _LARGEST_EXPONENT else math.inf
 
 
 def _not_finite(number: float) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from otelingest.config.settings import Duration, Naming, Problem, Settings, Uint32
 from otelingest.machine import total_memory
@@ -146,17 +146,20 @@ class MemoryLimiterProcessor(Processor[MemoryLimiterSettings]):
         self.accepted += payload.items
         return partial
 
+    @property
+    def _shared_log(self) -> Any:
+        """For what concerns every pipeline that names this processor."""
+        return self.log.try_unbind("otelcol.pipeline.id", "otelcol.signal")
+
     def _make_limiter(self) -> MemoryLimiter:
         limits = self.settings.limits(self._total)
-        # It is that of every pipeline that names the processor.
-        log = self.log.try_unbind("otelcol.pipeline.id", "otelcol.signal")
-        log.info(
+        self._shared_log.info(
             "Memory limiter configured",
             limit_mib=limits.hard // MIB,
             spike_limit_mib=(limits.hard - limits.soft) // MIB,
             check_interval=limits.check_interval,
         )
-        return MemoryLimiter(limits, process_memory(), log)
+        return MemoryLimiter(limits, process_memory(), self._shared_log)
 
     def _total(self) -> int:
         """What percentages are of: an extension's `reserved_memory` (bytes, of an engine beside us) is not ours."""
@@ -164,7 +167,7 @@ class MemoryLimiterProcessor(Processor[MemoryLimiterSettings]):
             total = max(0, total_memory() - self._reserved)
         except (OSError, ValueError) as error:
             raise ConfigError(f"failed to get total memory, use fixed memory settings (limit_mib): {error}") from error
-        self.log.info(
+        self._shared_log.info(
             "Using percentage memory limiter",
             total_memory_mib=total // MIB,
             limit_percentage=self.settings.limit_percentage,

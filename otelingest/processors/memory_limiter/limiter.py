@@ -154,6 +154,8 @@ class MemoryLimiter:
         self._back_off()
         warn(
             "Forced GC did not reclaim enough memory. Will back off GC frequency to preserve CPU for recovery.",
+            next_soft_gc_interval=self._gc_waits[self.limits.soft_gc],
+            next_hard_gc_interval=self._gc_waits[self.limits.hard_gc],
             cur_mem_mib=after // MIB,
         )
 
