@@ -25,7 +25,7 @@ from otelingest.net.pending import Failure, Pending
 from otelingest.net.repeated_head import RepeatedHead
 
 if TYPE_CHECKING:
-    from otelingest.net.http_server import HttpServer
+    from otelingest.net.serving import Server
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 """What every HTTP/2 client sends first."""
@@ -39,9 +39,9 @@ BUSY = (
 
 
 class Http1Connection(asyncio.Protocol):
-    """One connection to an `HttpServer`."""
+    """One connection to a server."""
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._service = server.service
         self._transport: Any = None

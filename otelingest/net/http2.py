@@ -22,7 +22,7 @@ from otelingest.net.http1 import PREFACE, peer_address
 from otelingest.net.pending import Failure, Pending
 
 if TYPE_CHECKING:
-    from otelingest.net.http_server import HttpServer
+    from otelingest.net.serving import Server
 
 _STREAMS = 100
 _WINDOW = 1 << 20
@@ -64,9 +64,9 @@ class _FrameSizes:
 
 
 class Http2Connection(asyncio.Protocol):
-    """One connection to an `HttpServer`."""
+    """One connection to a server."""
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Server) -> None:
         self._server = server
         self._service = server.service
         self._transport: Any = None

@@ -7,7 +7,7 @@ import contextlib
 import math
 import socket
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any
 
 from otelingest.net import limits
 from otelingest.net.auth import ServerAuthenticator
@@ -16,16 +16,9 @@ from otelingest.net.http1 import Http1Connection
 from otelingest.net.http_settings import HttpServerSettings
 from otelingest.net.listen import address_text, listening, remove_unix
 from otelingest.net.pending import ObservedPending, Pending
+from otelingest.net.serving import Connection, Handshake
 from otelingest.net.tls import Reloader
 from otelingest.net.tls_protocol import PROTOCOLS, TlsProtocol
-
-
-class Connection(Protocol):
-    """What the server needs of a connection, whatever it speaks."""
-
-    def sweep(self, now: float) -> None: ...
-    def finish(self) -> None: ...
-    def abort(self) -> None: ...
 
 
 class HttpServer:
@@ -47,7 +40,7 @@ class HttpServer:
     ) -> None:
         self.service = Service(app, settings, log, authenticator=authenticator, pool=pool)
         self.service.observer = observer
-        self.pending = Pending if observer is None else ObservedPending
+        self.pending: type[Pending] = Pending if observer is None else ObservedPending
         self.address = ""
         self.closing = False
         self._settings = settings
@@ -57,7 +50,7 @@ class HttpServer:
         self._listener: asyncio.AbstractServer | None = None
         self._socket: socket.socket | None = None
         self._reloader: Reloader | None = None
-        self._handshakes: set[TlsProtocol] = set()
+        self._handshakes: set[Handshake] = set()
         self._empty = asyncio.Event()
         self._sweeper: asyncio.TimerHandle | None = None
         self.read_seconds = settings.read_timeout.seconds
@@ -153,14 +146,14 @@ class HttpServer:
         """The protocol that every connection begins with."""
         return Http1Connection(self)
 
-    def begin_handshake(self, connection: TlsProtocol) -> bool:
+    def begin_handshake(self, connection: Handshake) -> bool:
         """Count a TLS connection in before it is one; False when there are too many."""
         if self.closing or len(self._handshakes) + len(self._connections) >= self._limit:
             return False
         self._handshakes.add(connection)
         return True
 
-    def end_handshake(self, connection: TlsProtocol) -> None:
+    def end_handshake(self, connection: Handshake) -> None:
         self._handshakes.discard(connection)
 
     def _secure_connection(self) -> TlsProtocol:

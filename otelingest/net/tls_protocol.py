@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from otelingest.net.client_hello import NO_APPLICATION_PROTOCOL, offered_protocols
 
 if TYPE_CHECKING:
-    from otelingest.net.http_server import HttpServer
+    from otelingest.net.serving import Server
 
 PROTOCOLS = ("h2", "http/1.1")
 """What is spoken, by its ALPN names."""
@@ -29,7 +29,7 @@ _HANDSHAKE_RECORD = 22
 class TlsProtocol(asyncio.Protocol):
     """The server's side of one connection. To the protocol inside it is the transport."""
 
-    def __init__(self, server: HttpServer, context: ssl.SSLContext) -> None:
+    def __init__(self, server: Server, context: ssl.SSLContext) -> None:
         self._server = server
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)

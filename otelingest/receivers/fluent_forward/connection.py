@@ -3,21 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import msgpack
 
 from otelingest.net import limits
 from otelingest.pipeline.errors import Refused, Rejected
-from otelingest.pipeline.payload import Context
+from otelingest.pipeline.payload import Context, Payload
+from otelingest.receivers.fluent_forward.counters import Counters
 from otelingest.receivers.fluent_forward.decoding import Message, Reader, Unreadable, decode
-
-if TYPE_CHECKING:
-    from otelingest.receivers.fluent_forward.receiver import FluentForwardReceiver
 
 _PIECE = 1 << 16
 _MANY = 500
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 30.0
+
+
+class Owner(Protocol):
+    """The receiver, as its connections see it. budget: bytes that all of them together may hold."""
+
+    counters: Counters
+    budget: limits.Budget
+
+    @property
+    def stopping(self) -> bool:
+        """Whether nothing more is to be read."""
+
+    async def take(self, payload: Payload) -> None:
+        """Hand records on. Raises Refused, and Rejected for those that nobody will ever take."""
+
+    async def pause(self, seconds: float) -> None:
+        """Wait, but no longer than until the receiver is stopped."""
+
+    def say(self, message: str, **values: Any) -> None:
+        """Log a warning."""
 
 
 class Connection:
@@ -26,9 +44,7 @@ class Connection:
     reading: whether nothing is owed to the client, so that it may be cut.
     """
 
-    def __init__(
-        self, receiver: FluentForwardReceiver, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    def __init__(self, receiver: Owner, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reading = True
         self._receiver = receiver
         self._in = reader
