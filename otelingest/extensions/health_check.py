@@ -11,9 +11,9 @@ from pydantic import Field
 
 from otelingest.config.settings import Duration, Naming, Problem, Settings
 from otelingest.net.auth import resolve
-from otelingest.net.http import PLAIN, Request, Response
 from otelingest.net.http_server import HttpServer
 from otelingest.net.http_settings import HttpServerSettings
+from otelingest.net.messages import PLAIN, Request, Response
 from otelingest.net.plain_app import NOT_FOUND, PlainApp, path_of, redirect
 from otelingest.pipeline.component import Env, Extension, Host
 from otelingest.pipeline.errors import ConfigError

@@ -12,7 +12,7 @@ from pydantic import Field
 from otelingest.config.settings import Naming, Settings
 
 if TYPE_CHECKING:
-    from otelingest.net.http import Headers
+    from otelingest.net.messages import Headers
 
 _PREFLIGHT_VARY = ("Vary", "Origin, Access-Control-Request-Method, Access-Control-Request-Headers")
 _VARY = ("Vary", "Origin")

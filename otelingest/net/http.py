@@ -1,5 +1,4 @@
-"""The HTTP server under every component that listens by HTTP: its settings, its life, and what happens to a request
-before its application sees it.
+"""What happens to an HTTP request before its application sees it: the same for every component that listens.
 
 The order is the collector's: CORS, authentication, content coding, then the application's routing, then the body's
 size. The wire is spoken by `http1` and `http2`; both hand over a `Request` and write the `Response`.
@@ -9,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import parse_qs
 
 from otelingest.net import limits
@@ -19,89 +18,12 @@ from otelingest.net.auth import ServerAuthenticator, Unauthenticated
 from otelingest.net.compression import ALIASES, TOO_LARGE, BadEncoding, decompress
 from otelingest.net.cors import Cors
 from otelingest.net.limits import Budget
+from otelingest.net.messages import Request, Response
 from otelingest.net.status import Code
 from otelingest.pipeline.errors import Refused
 
 if TYPE_CHECKING:
     from otelingest.net.http_settings import HttpServerSettings
-
-Headers = tuple[tuple[str, str], ...]
-PLAIN = "text/plain; charset=utf-8"
-
-
-class Response(NamedTuple):
-    """An answer. `content_type` "" sends none; `headers` come on top of what the server itself adds."""
-
-    status: int
-    content_type: str = ""
-    body: bytes = b""
-    headers: Headers = ()
-
-
-class Request:
-    """One request, as soon as its headers are complete.
-
-    fields: header names in lower case and values, in order.
-    headers: the first value of each name.
-    length: its Content-Length, None when it does not say.
-    extra: headers that the server adds to the answer (CORS).
-    """
-
-    __slots__ = (
-        "auth",
-        "coding",
-        "extra",
-        "fields",
-        "headers",
-        "length",
-        "method",
-        "peer",
-        "route",
-        "target",
-        "version",
-    )
-
-    def __init__(
-        self, method: bytes, target: bytes, fields: list[tuple[bytes, bytes]], version: str, peer: str
-    ) -> None:
-        self.method = method
-        self.target = target
-        self.fields = fields
-        self.headers: dict[bytes, bytes] = dict(reversed(fields))
-        self.version = version
-        self.peer = peer
-        self.length: int | None = None
-        self.coding = ""
-        self.auth: Mapping[str, Any] | None = None
-        self.extra: Headers = ()
-        self.route: Any = None
-
-    def again(self, length: int) -> Request:
-        """The same head with a body of another length, as it was before anyone looked at it."""
-        made = Request.__new__(Request)
-        made.method = self.method
-        made.target = self.target
-        made.fields = self.fields
-        made.headers = self.headers
-        made.version = self.version
-        made.peer = self.peer
-        made.length = length
-        made.coding = ""
-        made.auth = None
-        made.extra = ()
-        made.route = None
-        return made
-
-    def metadata(self) -> dict[str, tuple[str, ...]]:
-        """Every header: lower-case names to their values in order."""
-        found: dict[str, tuple[str, ...]] = {}
-        for name, value in self.fields:
-            key = name.decode("latin-1")
-            text = value.decode("latin-1")
-            if key == "content-length" and self.length is not None:
-                text = str(self.length)  # the head may be that of a request before
-            found[key] = (*found.get(key, ()), text)
-        return found
 
 
 class App(Protocol):

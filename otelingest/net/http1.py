@@ -20,7 +20,7 @@ import httptools
 
 from otelingest.net import limits
 from otelingest.net.at_once import AtOnce
-from otelingest.net.http import PLAIN, Request, Response
+from otelingest.net.messages import PLAIN, Request, Response
 from otelingest.net.pending import Failure, Pending
 from otelingest.net.repeated_head import RepeatedHead
 

@@ -17,8 +17,8 @@ import h2.settings
 import hyperframe.frame
 
 from otelingest.net import limits
-from otelingest.net.http import Request, Response
 from otelingest.net.http1 import PREFACE, peer_address
+from otelingest.net.messages import Request, Response
 from otelingest.net.pending import Failure, Pending
 
 if TYPE_CHECKING:

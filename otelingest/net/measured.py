@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
-from otelingest.net.http import Request, Response
+from otelingest.net.messages import Request, Response
 from otelingest.net.status import Code
 from otelingest.pipeline.errors import Refused
 from otelingest.pipeline.metrics import DEFAULT_BOUNDS, Distributions, Instrument, Labels, Level, Sample

@@ -8,7 +8,8 @@ import time
 from typing import TYPE_CHECKING
 
 from otelingest.net.compression import TOO_LARGE
-from otelingest.net.http import PLAIN, Request, Response, Service
+from otelingest.net.http import Service
+from otelingest.net.messages import PLAIN, Request, Response
 from otelingest.net.pieces import Pieces
 from otelingest.net.status import Code
 

@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Callable
 from urllib.parse import unquote_to_bytes
 
-from otelingest.net.http import PLAIN, Request, Response
+from otelingest.net.messages import PLAIN, Request, Response
 from otelingest.net.status import http_status
 
 NOT_FOUND = Response(404, PLAIN, b"404 page not found\n")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from otelingest.net.http import Request
+from otelingest.net.messages import Request
 
 _END = b"\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]+)[ \t]*\r\n", re.IGNORECASE)

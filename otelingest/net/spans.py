@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from otelingest.config.secrecy import without_passwords
-from otelingest.net.http import Request, Response
+from otelingest.net.messages import Request, Response
 from otelingest.net.status import Code
 from otelingest.pipeline.tracing import Kind, Scope, Span, Tracer
 

@@ -17,8 +17,8 @@ from otelingest.telemetry.push import Last, Push, check_push, encode
 from otelingest.telemetry.views import Views
 
 if TYPE_CHECKING:
-    from otelingest.net.http import Request, Response
     from otelingest.net.http_server import HttpServer
+    from otelingest.net.messages import Request, Response
 
 PATH = b"/metrics"
 _FAILED = "failed to create meter provider: "
@@ -150,7 +150,7 @@ class Metrics:
         self.servers[address] = server
 
     def _respond(self, request: Request, address: tuple[str, int]) -> Response:
-        from otelingest.net.http import Response
+        from otelingest.net.messages import Response
         from otelingest.net.plain_app import NOT_FOUND, path_of
 
         if path_of(request) != PATH:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from otelingest.net.http import Request, Response
 from otelingest.net.http_server import HttpServer
 from otelingest.net.http_settings import HttpServerSettings
+from otelingest.net.messages import Request, Response
 from otelingest.net.status import Status, http_status
 from tests.net.support import Log
 

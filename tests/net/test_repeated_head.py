@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from otelingest.net.http import Request
 from otelingest.net.http1 import Http1Connection
+from otelingest.net.messages import Request
 from otelingest.net.repeated_head import RepeatedHead
 from tests.net.support import request
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from otelingest.net.http import PLAIN, Response
 from otelingest.net.http_server import HttpServer
 from otelingest.net.http_settings import HttpServerSettings
+from otelingest.net.messages import PLAIN, Response
 from tests.net.support import Log
 
 

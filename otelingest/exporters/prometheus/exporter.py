@@ -14,9 +14,9 @@ from otelingest.exporters.prometheus.store import Store
 from otelingest.exporters.prometheus.telling import Telling
 from otelingest.exporters.sending import Batch, RetrySettings, SendingExporter, SendingSettings
 from otelingest.net.auth import resolve
-from otelingest.net.http import PLAIN, Request, Response
 from otelingest.net.http_server import HttpServer
 from otelingest.net.limits import BIG_BODY
+from otelingest.net.messages import PLAIN, Request, Response
 from otelingest.net.plain_app import NOT_FOUND, moved, path_of
 from otelingest.net.status import http_status
 from otelingest.pipeline.component import Env, Exporter, Host

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
-from otelingest.net.http import PLAIN, Request, Response
+from otelingest.net.messages import PLAIN, Request, Response
 from otelingest.net.status import REJECTED_KEY, Code, Status, grpc_message, http_status, partial_success
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context, Signal
 from otelingest.receivers.otlp.ingest import Ingest, Outcome
 
 if TYPE_CHECKING:
-    from otelingest.net.http import Headers
+    from otelingest.net.messages import Headers
     from otelingest.net.spans import NetSpans
 
 _PROTOBUF = "application/x-protobuf"
