@@ -91,6 +91,7 @@ _HIDDEN = frozenset(_NAMES.split())
 """Keys, some with the sections that they stand in, which the collector does not print while they are empty."""
 _SWITCHES = frozenset(("sending_queue.enabled",))
 """Keys that turn a section off: what is printed is on."""
+_COLLECTIONS = (list, tuple, dict, set, frozenset)
 _ZEROS: tuple[Any, ...] = (None, False, 0, "", MetricsLevel.BASIC.value)
 
 
@@ -100,17 +101,17 @@ def _is_hidden(path: tuple[str, ...], empty: bool) -> bool:
 
 
 def _is_nothing(settings: BaseModel, name: str) -> bool:
-    """Whether a field holds what Go makes of nothing. A section that may be absent is something once it is there."""
+    """Whether a field holds what Go makes of nothing. What may be absent, lists too, is something once it is set."""
     value = getattr(settings, name, None)
-    if isinstance(value, BaseModel | dict):
-        may_be_absent = types.NoneType in get_args(type(settings).model_fields[name].annotation)
-        if may_be_absent and name in settings.model_fields_set:
-            return False
     if isinstance(value, BaseModel):
-        return all(_is_nothing(value, inner) for inner in type(value).model_fields)
+        may_be_absent = types.NoneType in get_args(type(settings).model_fields[name].annotation)
+        empty = all(_is_nothing(value, inner) for inner in type(value).model_fields)
+        return empty and not (may_be_absent and name in settings.model_fields_set)
     if isinstance(value, SecretStr):
         return not value.get_secret_value()
-    return not value if isinstance(value, list | tuple | dict | set | frozenset) else value in _ZEROS
+    if isinstance(value, _COLLECTIONS):
+        return not value and name not in settings.model_fields_set
+    return value in _ZEROS
 
 
 def plain_value(value: Any) -> Any:
@@ -130,8 +131,6 @@ class _Plain:
         self._as_it_is = as_it_is
 
     def __call__(self, value: Any, path: tuple[str, ...] = ()) -> Any:
-        if not self._as_text and value in ((), [], {}):
-            return None  # in YAML they are shown as empty, in JSON as never made
         for kinds, convert in self._kinds(path):
             if isinstance(value, kinds):
                 return convert(value)
@@ -169,7 +168,9 @@ class _Plain:
             item = getattr(value, name, None)
             if not self._as_it_is and _is_hidden((*path, key), _is_nothing(value, name)):
                 continue
-            shown[key] = self._absent(info) if item is None else self(item, (*path, key))
+            # Lists and maps that nobody has set are shown as empty in YAML, and in JSON as never made.
+            made = self._as_text or item or not isinstance(item, _COLLECTIONS) or name in value.model_fields_set
+            shown[key] = self._absent(info) if item is None or not made else self(item, (*path, key))
         return shown
 
     def _absent(self, info: FieldInfo) -> Any:
