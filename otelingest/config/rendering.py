@@ -19,8 +19,8 @@ from otelingest.config.reading import keys
 from otelingest.config.secrecy import names_secret, without_passwords
 from otelingest.config.telemetry import SCHEMA_URL
 from otelingest.config.telemetry.levels import MetricsLevel
-from otelingest.config.types import REDACTED, Duration
-from otelingest.config.values import Expanded
+from otelingest.config.types import REDACTED, ComponentId, Duration
+from otelingest.config.values import Date, Expanded
 from otelingest.config.yaml_scalars import KINDS_OF_SCALARS, TAG, go_text, resolve
 
 
@@ -109,6 +109,8 @@ def _is_nothing(settings: BaseModel, name: str) -> bool:
         return empty and not (may_be_absent and name in settings.model_fields_set)
     if isinstance(value, SecretStr):
         return not value.get_secret_value()
+    if isinstance(value, ComponentId):
+        return not any(value)
     if isinstance(value, _COLLECTIONS):
         return not value and name not in settings.model_fields_set
     return value in _ZEROS
@@ -142,6 +144,7 @@ class _Plain:
             (SecretStr, self._secret),
             (Duration, lambda value: str(value) if self._as_text else int(value)),
             (Expanded, lambda value: self(value.value)),
+            (Date, lambda value: value.moment.isoformat().replace("+00:00", "Z")),
             (enum.Enum, lambda value: value.value),
             (float, self._number),
             (dict, lambda value: self._map(value, path)),
