@@ -122,4 +122,4 @@ def _reason(uri: str, error: Exception) -> str:
     if isinstance(cause, ConnectionRefusedError):
         place = f"[{host}]" if ":" in host else host
         return f"dial tcp {place}:{port}: connect: connection refused"
-    return str(cause)
+    return cause.strerror.lower() if isinstance(cause, ConnectionError) and cause.strerror else str(cause)

@@ -12,6 +12,7 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from otelingest.codec.values import value_text
+from otelingest.config.types import go_type
 
 _LONGEST_NUMBER = 1024
 """Characters: reading a number takes more than linear time, and no honest one is longer."""
@@ -55,7 +56,7 @@ def _fill(value: Any, raw: Any) -> None:
         for item in raw:
             _fill(value.array_value.values.add(), item)
     else:
-        raise ValueError(f"<Invalid value type {type(raw).__name__}>")
+        raise ValueError(f"<Invalid value type {go_type(raw)}>")
 
 
 def same(left: Any, right: Any) -> bool:

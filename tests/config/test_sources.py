@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import http.server
+import ssl
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ import pytest
 from otelingest.config.failures import ConfigurationError
 from otelingest.config.sources import resolve, set_location
 from otelingest.config.values import plain, position_of
+
+TLS = Path(__file__).parents[1] / "data" / "tls"
 
 
 def merged(*locations: str, append: bool = False, **environ: str) -> object:
@@ -168,12 +172,20 @@ def web() -> Iterator[str]:
             pass
 
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    with running(server):
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+@contextlib.contextmanager
+def running(server: http.server.HTTPServer) -> Iterator[None]:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_a_configuration_can_be_fetched(web: str) -> None:
@@ -206,6 +218,20 @@ def test_what_cannot_be_fetched_is_told_in_gos_words(uri: str, reason: str) -> N
         merged(uri)
     prefix = "failed to get config: cannot resolve the configuration: cannot retrieve the configuration: "
     assert str(caught.value) == prefix + reason.replace("…", uri)
+
+
+def test_https_trusts_the_systems_authorities_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(TLS / "server.pem", TLS / "server.key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    uri = f"https://localhost:{server.server_port}/nope"
+    with running(server):
+        with pytest.raises(ConfigurationError, match=f'Get "{uri}": tls: failed to verify certificate: '):
+            merged(uri)
+        monkeypatch.setenv("SSL_CERT_FILE", str(TLS / "ca.pem"))
+        with pytest.raises(ConfigurationError, match="status code: 404"):
+            merged(uri)
 
 
 def test_half_a_body_is_no_configuration(web: str) -> None:

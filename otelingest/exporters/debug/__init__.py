@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Annotated, ClassVar
 
 from otelingest.config.settings import Duration, GoType, Integer, Problem, Section, Unreadable
+from otelingest.config.types import go_quote
 from otelingest.exporters.debug import detailed, normal
 from otelingest.exporters.debug.counting import counts
 from otelingest.exporters.debug.outputs import Files, InternalLog, Output, Sampler
@@ -23,7 +24,7 @@ def _level(text: str) -> str:
     for level in _LEVELS:
         if level.lower() == text.lower():
             return level
-    raise Unreadable(f'unknown metrics level "{text.lower()}"')
+    raise Unreadable(f"unknown metrics level {go_quote(text.lower())}")
 
 
 def _level_of(number: int) -> str:
