@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from otelingest.config.patterns import Match, Pattern
-from otelingest.config.settings import Problem, Settings
-from otelingest.receivers.prometheus.types import Scalar, Scalars
+from otelingest.config.settings import GoType, Naming, Problem, Settings, Uint64
 
 DEFAULT_REGEX, DEFAULT_REPLACEMENT = "(.*)", "$1"
 _ACTIONS = (
@@ -23,23 +25,28 @@ _MOST = 2**64
 class RelabelSettings(Settings):
     """One rule of `relabel_configs` or `metric_relabel_configs`."""
 
-    source_labels: Scalars = []  # noqa: RUF012
+    naming: ClassVar[Naming] = Naming("relabel.plain")
+
+    source_labels: Annotated[list[str], GoType("model.LabelNames")] = Field(default_factory=list)
     """The labels whose values, joined, are looked at."""
     separator: str = ";"
     """What joins them."""
-    regex: Scalar = DEFAULT_REGEX
+    regex: str = DEFAULT_REGEX
     """What they must match, as a whole; for labelmap, labeldrop and labelkeep: what the labels' names must match."""
-    modulus: int = 0
+    modulus: Uint64 = 0
     """For hashmod: by what the hash is divided."""
     target_label: str = ""
     """The label that is set (or, for keepequal and dropequal, compared)."""
-    replacement: Scalar = DEFAULT_REPLACEMENT
+    replacement: str = DEFAULT_REPLACEMENT
     """What it is set to; `$1` stands for a group of the regex (in YAML: `$$1`)."""
     action: str = "replace"
     """replace, keep, drop, keepequal, dropequal, hashmod, labelmap, labeldrop, labelkeep, lowercase or uppercase."""
 
     def problems(self) -> Iterator[Problem]:
         action = self.action.lower()
+        if not action:
+            yield "relabel action cannot be empty"
+            return
         if action not in _ACTIONS:
             yield f'unknown relabel action "{self.action}"'
             return

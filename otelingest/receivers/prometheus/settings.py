@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from otelingest.config.settings import Duration, Naming, Problem, Secret, Settings
+from otelingest.config.settings import Duration, GoType, Integer, Naming, Problem, Secret, Settings, Unreadable
+from otelingest.config.types import go_quote
 from otelingest.net.tls import ClientTlsSettings
 from otelingest.receivers.prometheus.relabeling import RelabelSettings
-from otelingest.receivers.prometheus.types import Labels, PrometheusDuration, Scalars, Size
+from otelingest.receivers.prometheus.types import PrometheusDuration, Size
+from otelingest.receivers.prometheus.yaml_rules import fitted
 
 _SECOND = 10**9
 _MINUTE = PrometheusDuration(60 * _SECOND)
@@ -28,25 +32,31 @@ _NOT_READ = "PrometheusProto"
 ESCAPINGS = ("allow-utf-8", "underscores", "dots", "values")
 
 
+Uint = Annotated[int, Integer(64, False, "uint")]
+PlainSecret = Annotated[Secret, GoType("config.plain")]
+Protocol = Annotated[str, GoType("config.ScrapeProtocol")]
+Protocols = Annotated[list[Protocol], GoType("[]config.ScrapeProtocol")]
+
+
 class LimitSettings(Settings):
     """What `global` and every scrape configuration have in common; in the latter it wins."""
 
-    scrape_protocols: list[str] | None = None
+    scrape_protocols: Protocols | None = None
     """The formats to ask for, the most wanted first: OpenMetricsText1.0.0, OpenMetricsText0.0.1, PrometheusText1.0.0,
     PrometheusText0.0.4."""
     body_size_limit: Size = 0
     """Bytes that an answer may have, decompressed; 0: 128 MiB."""
-    sample_limit: int = 0
+    sample_limit: Uint = 0
     """Samples that a scrape may bring, after relabeling; with more it fails. 0: no limit."""
-    target_limit: int = 0
+    target_limit: Uint = 0
     """Targets that a job may have; with more, all of its scrapes fail. 0: no limit."""
-    label_limit: int = 0
+    label_limit: Uint = 0
     """Labels that a series may have; with more the scrape fails. 0: no limit."""
-    label_name_length_limit: int = 0
+    label_name_length_limit: Uint = 0
     """Characters of a label's name; with more the scrape fails. 0: no limit."""
-    label_value_length_limit: int = 0
+    label_value_length_limit: Uint = 0
     """Characters of a label's value; with more the scrape fails. 0: no limit."""
-    keep_dropped_targets: int = 0
+    keep_dropped_targets: Uint = 0
     """Without effect: dropped targets are shown nowhere."""
     metric_name_validation_scheme: str = ""
     """`utf8` (the default) or `legacy`: whether names may have any character."""
@@ -58,21 +68,41 @@ class LimitSettings(Settings):
     """Not supported: native histograms come by protobuf alone, which is not read."""
 
     def problems(self) -> Iterator[Problem]:
+        where = self._said
         for protocol in self.scrape_protocols or ():
             if protocol == _NOT_READ:
                 yield f"scrape_protocols: {_NOT_READ} is not supported; it supports {', '.join(PROTOCOLS)}"
             elif protocol not in PROTOCOLS:
-                yield f"unknown scrape protocol {protocol}, supported: [{' '.join(PROTOCOLS)}]"
+                yield f"scrape_protocols: {_unknown_protocol(protocol)} for {where}"
+        if self.scrape_protocols == []:
+            yield f"scrape_protocols cannot be empty for {where}"
         if self.scrape_native_histograms:
             yield "scrape_native_histograms: not supported, as they come by protobuf alone, which is not read"
         if self.metric_name_validation_scheme not in ("", "utf8", "legacy"):
-            yield f"unknown name validation method {self.metric_name_validation_scheme}, must be 'legacy' or 'utf8'"
+            yield f"unrecognized ValidationScheme: {go_quote(self.metric_name_validation_scheme)}"
         if self.metric_name_escaping_scheme not in ("", *ESCAPINGS):
-            yield f"unknown name escaping method {self.metric_name_escaping_scheme}, must be one of {ESCAPINGS}"
+            yield (
+                f"unknown {self._escaped} "
+                "name escaping method specified, must be one of 'allow-utf-8', 'underscores', 'dots', or 'values', "
+                f"got {go_quote(self.metric_name_escaping_scheme)}"
+            )
+
+    @property
+    def _said(self) -> str:
+        """What messages call it."""
+        return "global config"
+
+    _escaped: ClassVar[str] = "global"
+
+
+def _unknown_protocol(name: str) -> str:
+    return f"unknown scrape protocol {name}, supported: [{' '.join(sorted(PROTOCOLS))}]"
 
 
 class GlobalSettings(LimitSettings):
     """`global`: what holds for every job that does not say otherwise."""
+
+    naming: ClassVar[Naming] = Naming("config.plain")
 
     scrape_interval: PrometheusDuration = _MINUTE
     """How often a target is scraped."""
@@ -80,7 +110,7 @@ class GlobalSettings(LimitSettings):
     """How long a scrape may take; 0: 10 s, or the interval if that is shorter."""
     evaluation_interval: PrometheusDuration = _MINUTE
     """Without effect: there are no rules."""
-    external_labels: Labels = Field(default_factory=dict)
+    external_labels: dict[str, str] = Field(default_factory=dict)
     """Labels of every series."""
 
     def problems(self) -> Iterator[Problem]:
@@ -92,14 +122,20 @@ class GlobalSettings(LimitSettings):
 class StaticSettings(Settings):
     """One entry of `static_configs`."""
 
-    targets: Scalars = []  # noqa: RUF012
+    naming: ClassVar[Naming] = Naming(
+        r'struct { Targets []string "yaml:\"targets\""; Labels model.LabelSet "yaml:\"labels\"" }'
+    )
+
+    targets: list[str] = Field(default_factory=list)
     """`host:port` of each."""
-    labels: Labels = Field(default_factory=dict)
+    labels: Annotated[dict[str, str], GoType("model.LabelSet")] = Field(default_factory=dict)
     """Labels of each."""
 
 
 class FileSettings(Settings):
     """One entry of `file_sd_configs`."""
+
+    naming: ClassVar[Naming] = Naming("file.plain")
 
     files: list[str] = Field(default_factory=list)
     """Files of JSON or YAML (`[{targets: […], labels: {…}}]`); the last part of the path may have a `*`."""
@@ -117,11 +153,13 @@ class FileSettings(Settings):
 class BasicAuthSettings(Settings):
     """`basic_auth`."""
 
+    naming: ClassVar[Naming] = Naming("config.plain")
+
     username: str = ""
     """The user."""
     username_file: str = ""
     """The file that holds the user."""
-    password: Secret = Secret("")
+    password: PlainSecret = Secret("")
     """The password."""
     password_file: str = ""
     """The file that holds the password; it is read again when it has changed."""
@@ -136,9 +174,11 @@ class BasicAuthSettings(Settings):
 class AuthorizationSettings(Settings):
     """`authorization`."""
 
+    naming: ClassVar[Naming] = Naming("config.Authorization")
+
     type: str = "Bearer"
     """The scheme."""
-    credentials: Secret = Secret("")
+    credentials: PlainSecret = Secret("")
     """The token."""
     credentials_file: str = ""
     """The file that holds the token; it is read again when it has changed."""
@@ -153,11 +193,13 @@ class AuthorizationSettings(Settings):
 class TlsSettings(Settings):
     """`tls_config`."""
 
+    naming: ClassVar[Naming] = Naming("config.plain")
+
     ca: str = ""
     """The authorities to trust, in PEM."""
     cert: str = ""
     """The certificate to show, in PEM."""
-    key: Secret = Secret("")
+    key: PlainSecret = Secret("")
     """Its key, in PEM."""
     ca_file: str = ""
     """The file of authorities to trust."""
@@ -175,9 +217,15 @@ class TlsSettings(Settings):
     """The same, at most."""
 
     def problems(self) -> Iterator[Problem]:
-        for version in (self.min_version, self.max_version):
-            if version and version not in _TLS_VERSIONS:
+        for key in ("min_version", "max_version"):
+            version = getattr(self, key)
+            if key in self.model_fields_set and version not in _TLS_VERSIONS:
                 yield f"unknown TLS version: {version}"
+        certificate, key = self.cert or self.cert_file, self.key.get_secret_value() or self.key_file
+        if certificate and not key:
+            yield "exactly one of key or key_file must be configured when a client certificate is configured"
+        if key and not certificate:
+            yield "exactly one of cert or cert_file must be configured when a client key is configured"
 
     def client(self) -> ClientTlsSettings:
         """As every other client's settings."""
@@ -203,6 +251,8 @@ _NO_DISCOVERY = "not supported; use static_configs or file_sd_configs"
 class ScrapeSettings(LimitSettings):
     """One job: what is scraped, how, and what becomes of its labels."""
 
+    naming: ClassVar[Naming] = Naming("config.ScrapeConfig")
+
     job_name: str = ""
     """The job's name: label `job`, and `service.name`."""
     scrape_interval: PrometheusDuration = _NONE
@@ -213,7 +263,7 @@ class ScrapeSettings(LimitSettings):
     """The path to ask for."""
     scheme: str = "http"
     """http or https."""
-    params: dict[str, list[str]] = Field(default_factory=dict)
+    params: Annotated[dict[str, list[str]], GoType("url.Values")] = Field(default_factory=dict)
     """Query parameters."""
     honor_labels: bool = False
     """Whether labels of the target's own win over the job's; otherwise they are renamed `exported_…`."""
@@ -221,7 +271,7 @@ class ScrapeSettings(LimitSettings):
     """Whether times that a target gives are taken."""
     track_timestamps_staleness: bool = False
     """Whether series with times of their own end too when they are shown no more."""
-    fallback_scrape_protocol: str = ""
+    fallback_scrape_protocol: Protocol = ""
     """The format to take an answer for that does not say which it has; unset: PrometheusText0.0.4."""
     enable_compression: bool = True
     """Whether answers may be compressed."""
@@ -229,13 +279,13 @@ class ScrapeSettings(LimitSettings):
     """The user and the password to show."""
     authorization: AuthorizationSettings | None = None
     """The token to show."""
-    bearer_token: Secret = Secret("")
+    bearer_token: PlainSecret = Secret("")
     """The older form of `authorization.credentials`."""
     bearer_token_file: str = ""
     """The older form of `authorization.credentials_file`."""
-    http_headers: dict[str, Any] = Field(default_factory=dict)
+    http_headers: Annotated[dict[str, Any], GoType("config.Headers")] = Field(default_factory=dict)
     """Not supported: use `basic_auth` or `authorization`."""
-    oauth2: dict[str, Any] | None = None
+    oauth2: Annotated[dict[str, Any], GoType("config.plain")] | None = None
     """Not supported."""
     tls_config: TlsSettings = TlsSettings()
     """How an https target is checked, and the certificate to show it."""
@@ -247,19 +297,19 @@ class ScrapeSettings(LimitSettings):
     """Whether redirects are followed."""
     enable_http2: bool = True
     """Without effect: targets are asked by HTTP/1.1."""
-    static_configs: list[StaticSettings] = Field(default_factory=list)
+    static_configs: Annotated[list[StaticSettings], GoType("[]*targetgroup.Group")] = Field(default_factory=list)
     """Targets."""
-    file_sd_configs: list[FileSettings] = Field(default_factory=list)
+    file_sd_configs: Annotated[list[FileSettings], GoType("[]*file.SDConfig")] = Field(default_factory=list)
     """Files of targets."""
-    relabel_configs: list[RelabelSettings] = Field(default_factory=list)
+    relabel_configs: Annotated[list[RelabelSettings], GoType("[]*relabel.Config")] = Field(default_factory=list)
     """Rules for the labels of targets."""
-    metric_relabel_configs: list[RelabelSettings] = Field(default_factory=list)
+    metric_relabel_configs: Annotated[list[RelabelSettings], GoType("[]*relabel.Config")] = Field(default_factory=list)
     """Rules for the labels of series."""
-    kubernetes_sd_configs: list[Any] | None = None
+    kubernetes_sd_configs: Annotated[list[Any], GoType("[]*kubernetes.SDConfig")] | None = None
     """Not supported: use `static_configs` or `file_sd_configs`. So for the following."""
     dns_sd_configs: list[Any] | None = None
     """Not supported."""
-    http_sd_configs: list[Any] | None = None
+    http_sd_configs: Annotated[list[Any], GoType("[]*http.SDConfig")] | None = None
     """Not supported."""
     consul_sd_configs: list[Any] | None = None
     """Not supported."""
@@ -277,22 +327,43 @@ class ScrapeSettings(LimitSettings):
     def problems(self) -> Iterator[Problem]:
         yield from super().problems()
         for key in type(self).model_fields:
-            if key.endswith("_sd_configs") and key != "file_sd_configs" and getattr(self, key) is not None:
+            if key.endswith("_sd_configs") and key != "file_sd_configs" and getattr(self, key):
                 yield f"{key}: {_NO_DISCOVERY}"
-        for key in ("oauth2", "http_headers"):
-            if getattr(self, key):
-                yield f"{key}: not supported"
+        if self.oauth2 is not None:
+            yield "oauth2: not supported" if self.oauth2.get("client_id") else "oauth2 client_id must be configured"
+        if any(map(bool, self.http_headers.values())):
+            yield "http_headers: not supported"
         if not self.job_name:
             yield "job_name is empty"
-        if self.scheme not in ("http", "https"):
-            yield f'scheme "{self.scheme}": must be http or https'
         if self.scrape_interval and self.scrape_timeout > self.scrape_interval:
             yield f'scrape timeout greater than scrape interval for scrape config with job name "{self.job_name}"'
         if self.fallback_scrape_protocol and self.fallback_scrape_protocol not in PROTOCOLS:
-            yield f"invalid fallback_scrape_protocol {self.fallback_scrape_protocol}"
+            unknown = _unknown_protocol(self.fallback_scrape_protocol)
+            yield f"invalid fallback_scrape_protocol for {self._said}: {unknown}"
         bearer = self.bearer_token.get_secret_value() or self.bearer_token_file
         if sum(map(bool, (self.basic_auth, self.authorization, bearer))) > 1:
             yield "at most one of basic_auth, authorization & bearer_token must be configured"
+
+    _escaped: ClassVar[str] = "scrape config"
+
+    @property
+    def _said(self) -> str:
+        return f"scrape config with job name {go_quote(self.job_name)}"
+
+    def missing_files(self) -> Iterator[str]:
+        """Upstream looks whether files are there before it starts."""
+        credentials = self.authorized.credentials_file if self.authorized is not None else ""
+        named = (
+            ("authorization credentials", credentials),
+            ("client cert", self.tls_config.cert_file),
+            ("client key", self.tls_config.key_file),
+        )
+        for what, path in named:
+            try:
+                _ = not path or os.stat(path)
+            except OSError as error:
+                text = f"stat {path}: {str(error.strerror).lower()}"
+                yield f"error checking {what} file {go_quote(path)}: {text}"
 
     @property
     def authorized(self) -> AuthorizationSettings | None:
@@ -301,23 +372,46 @@ class ScrapeSettings(LimitSettings):
         return self.authorization
 
 
+_EMPTY = {
+    "static_configs": "empty or null section in static_configs",
+    "file_sd_configs": "empty or null section in file_sd_configs",
+    "relabel_configs": "empty or null target relabeling rule in scrape config",
+    "metric_relabel_configs": "empty or null metric relabeling rule in scrape config",
+}
+"""What is said of a null in the lists of a job."""
+
+
 class PrometheusSettings(Settings):
     """Prometheus' configuration file, as far as it is about scraping."""
 
+    naming: ClassVar[Naming] = Naming("config.plain")
+
     global_: GlobalSettings = Field(GlobalSettings(), alias="global")
     """What holds for every job."""
-    scrape_configs: list[ScrapeSettings] = Field(default_factory=list)
+    scrape_configs: Annotated[list[ScrapeSettings], GoType("[]*config.ScrapeConfig")] = Field(default_factory=list)
     """The jobs."""
     scrape_config_files: list[str] = Field(default_factory=list)
     """Not supported: write the jobs under `scrape_configs`."""
-    remote_write: list[Any] = Field(default_factory=list)
+    remote_write: Annotated[list[Any], GoType("[]*config.RemoteWriteConfig")] = Field(default_factory=list)
     """Refused, as upstream."""
-    remote_read: list[Any] = Field(default_factory=list)
+    remote_read: Annotated[list[Any], GoType("[]*config.RemoteReadConfig")] = Field(default_factory=list)
     """Refused, as upstream."""
-    rule_files: list[Any] = Field(default_factory=list)
+    rule_files: list[str] = Field(default_factory=list)
     """Refused, as upstream."""
-    alerting: dict[str, Any] = Field(default_factory=dict)
+    alerting: Annotated[dict[str, Any], GoType("config.plain")] = Field(default_factory=dict)
     """Refused, as upstream."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_prometheus_reads(cls, data: Any) -> Any:
+        section = fitted(cls, data)
+        for job in section.get("scrape_configs", ()) if isinstance(section, dict) else ():
+            if job is None:
+                raise Unreadable("empty or null scrape config section")
+            for key, text in _EMPTY.items():
+                if None in job.get(key, ()):
+                    raise Unreadable(text)
+        return section
 
     def problems(self) -> Iterator[Problem]:
         unsupported = [key for key in ("remote_read", "remote_write", "rule_files") if getattr(self, key)]
@@ -327,6 +421,7 @@ class PrometheusSettings(Settings):
             yield "unsupported features:\n\t" + "\n\t".join(unsupported)
         if self.scrape_config_files:
             yield "scrape_config_files: not supported; write the jobs under scrape_configs"
+        yield from itertools.islice((text for job in self.scrape_configs for text in job.missing_files()), 1)
         names = [job.job_name for job in self.scrape_configs]
         for name in dict.fromkeys(names):
             if names.count(name) > 1:
@@ -335,6 +430,15 @@ class PrometheusSettings(Settings):
             interval = job.scrape_interval or self.global_.scrape_interval or _MINUTE
             if job.scrape_timeout > interval and not job.scrape_interval:
                 yield f'scrape timeout greater than scrape interval for scrape config with job name "{job.job_name}"'
+
+
+class ApiServerSettings(Settings):
+    """Prometheus' own API, which there is none of."""
+
+    enabled: bool = False
+    """Not supported."""
+    server_config: dict[str, Any] = Field(default_factory=dict)
+    """Not supported."""
 
 
 class PrometheusReceiverSettings(Settings):
@@ -354,13 +458,13 @@ class PrometheusReceiverSettings(Settings):
     """Without effect: targets are known from the start on."""
     target_allocator: dict[str, Any] | None = None
     """Not supported."""
-    api_server: dict[str, Any] | None = None
+    api_server: ApiServerSettings = ApiServerSettings()
     """Not supported."""
 
     def problems(self) -> Iterator[Problem]:
         if not self.config.scrape_configs and not self.config.scrape_config_files:
             yield "no Prometheus scrape_configs or target_allocator set"
-        if self.target_allocator is not None:
+        if "target_allocator" in self.model_fields_set:  # a key without a value counts too
             yield "target_allocator: not supported"
-        if self.api_server is not None and self.api_server.get("enabled"):
+        if self.api_server.enabled:
             yield "api_server: not supported"

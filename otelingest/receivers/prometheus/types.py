@@ -7,17 +7,19 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from otelingest.config.settings import Duration, Unreadable
-from otelingest.config.types import go_quote, go_type
+from otelingest.config.settings import Duration, GoType, Unreadable
+from otelingest.config.types import go_quote
 
 _DURATION = re.compile(
     r"(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?\Z",
 )
+_UNIT = re.compile(r"\d+([^\d]+)")
 _SECOND = 10**9
 _DAY = 86400 * _SECOND
 _UNITS = (365 * _DAY, 7 * _DAY, _DAY, 3600 * _SECOND, 60 * _SECOND, _SECOND, 10**6)
 _NAMES = ("y", "w", "d", "h", "m", "s", "ms")
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]?)i?B?\Z")
+_SIZE = re.compile(r"([-+]?\d+(?:\.\d+)?)([^-+\d.]*)")
+_SIZES = frozenset(("B", *(f"{prefix}{unit}" for prefix in "KMGTPE" for unit in ("B", "iB"))))
 
 
 class PrometheusDuration(Duration):
@@ -29,8 +31,13 @@ class PrometheusDuration(Duration):
         found = _DURATION.match(text)
         if text == "0":
             return cls(0)
-        if found is None or not text:
-            raise Unreadable(f"not a valid duration string: {go_quote(text)}" if text else "empty duration string")
+        if not text:
+            raise Unreadable("empty duration string")
+        if found is None:
+            unknown = next((unit for unit in _UNIT.findall(text) if unit not in _NAMES), None)
+            if unknown is None or not text[0].isdigit():
+                raise Unreadable(f"not a valid duration string: {go_quote(text)}")
+            raise Unreadable(f"unknown unit {go_quote(unknown)} in duration {go_quote(text)}")
         return cls(sum(int(part) * unit for part, unit in zip(found.groups(), _UNITS, strict=True) if part))
 
     def __str__(self) -> str:
@@ -48,36 +55,20 @@ class ByteSize(int):
 
     @classmethod
     def parse(cls, text: str) -> ByteSize:
-        found = _SIZE.match(text.strip())
-        if found is None:
-            raise Unreadable(f"units: unknown unit in {go_quote(text)}")
-        return cls(float(found[1]) * 1024 ** " KMGTPE".index(found[2] or " "))
+        found = _SIZE.match(text)
+        if text == "0":
+            return cls(0)
+        if found is None or not found[1]:
+            raise Unreadable(f"units: invalid {text}")
+        if found[2] not in _SIZES:
+            raise Unreadable(f"units: unknown unit {f'{found[2]} ' if found[2] else ''}in {text}")
+        return cls(float(found[1]) * 1024 ** " KMGTPE".index(found[2][0].replace("B", " ")))
 
     @classmethod
     def of(cls, value: Any) -> ByteSize:
         if isinstance(value, int) and not isinstance(value, bool):
             return cls(value)
-        return cls.parse(_scalar(value))
+        return cls.parse(str(value))
 
 
-def _scalar(value: Any) -> str:
-    """Prometheus takes any scalar for text: `regex: 443`."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if not isinstance(value, str | int | float):
-        raise Unreadable(f"expected type 'string', got unconvertible type '{go_type(value)}'")
-    return str(value)
-
-
-def _scalars(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _scalar(each) for key, each in value.items()}
-    return [_scalar(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-Scalar = Annotated[str, BeforeValidator(_scalar)]
-Scalars = Annotated[list[str], BeforeValidator(_scalars)]
-Labels = Annotated[dict[str, str], BeforeValidator(_scalars)]
-Size = Annotated[int, BeforeValidator(ByteSize.of)]
+Size = Annotated[int, GoType("units.Base2Bytes"), BeforeValidator(ByteSize.of)]

@@ -45,11 +45,17 @@ JOB = {"job_name": "a", "static_configs": [{"targets": ["a:1"]}]}
             for job, problem in (
                 ({"job_name": ""}, "job_name is empty"),
                 ({"scrape_intervall": "1s"}, 'did you mean "scrape_interval"?'),
-                ({"scrape_interval": "1.5s"}, 'not a valid duration string: "1.5s"'),
+                ({"scrape_interval": "1.5s"}, 'unknown unit "." in duration "1.5s"'),
+                ({"scrape_interval": "s"}, 'not a valid duration string: "s"'),
+                ({"sample_limit": "7"}, "cannot unmarshal !!str `7` into uint"),
+                ({"authorization": "s3cret"}, "cannot unmarshal !!str `...` into config.Authorization"),
+                ({"metrics_path": [1]}, "cannot unmarshal !!seq into string"),
+                ({"static_configs": [None]}, "empty or null section in static_configs"),
+                ({"tls_config": {"cert": "x"}}, "exactly one of key or key_file must be configured"),
+                ({"authorization": {"credentials_file": "/none"}}, 'checking authorization credentials file "/none"'),
                 ({"scrape_interval": "1s", "scrape_timeout": "2s"}, "greater than scrape interval"),
                 ({"kubernetes_sd_configs": [{"role": "pod"}]}, "kubernetes_sd_configs: not supported; use static"),
                 ({"scrape_protocols": ["PrometheusProto"]}, "PrometheusProto is not supported"),
-                ({"scheme": "ftp"}, "must be http or https"),
                 ({"relabel_configs": [{"regex": "("}]}, 'invalid regex "("'),
                 ({"body_size_limit": "1 potato"}, "unknown unit"),
                 ({"file_sd_configs": [{"files": ["*/a.json"]}]}, "is not valid for file discovery"),
@@ -98,8 +104,14 @@ def test_durations(text: str, seconds: float, printed: str) -> None:
     assert (duration.seconds, str(duration)) == (seconds, printed)
 
 
-@pytest.mark.parametrize(
-    ("text", "size"), [("10MB", 10 << 20), ("1KiB", 1024), ("5", 5), ("1.5GB", 3 << 29), ("0B", 0)]
-)
+@pytest.mark.parametrize(("text", "size"), [("10MB", 10 << 20), ("1KiB", 1024), ("1.5GB", 3 << 29), ("0B", 0)])
 def test_sizes(text: str, size: int) -> None:
     assert ByteSize.parse(text) == size
+
+
+def test_values_are_read_as_prometheus_reads_them() -> None:
+    job = {"job_name": 7, "metrics_path": None, "honor_labels": "yes", "sample_limit": 1.5, "params": {"a": [1, True]}}
+    settings = PrometheusReceiverSettings.model_validate({"config": {"global": None, "scrape_configs": [job]}})
+    (read,) = settings.config.scrape_configs
+    assert (read.job_name, read.metrics_path, read.honor_labels, read.sample_limit) == ("7", "/metrics", True, 1)
+    assert read.params == {"a": ["1", "true"]}
