@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from otelingest.clickhouse.compression import Method, compress_pieces
 from otelingest.clickhouse.dsn import Endpoint, Host
 from otelingest.clickhouse.errors import ClickHouseError, UnclearError, UnreachableError, from_text
 from otelingest.codec.types import Columns
+from otelingest.net.bodies import Body
 
 _ERROR_LIMIT = 64 * 1024
 _ANSWER_LIMIT = 32 * 1024 * 1024
@@ -62,7 +62,7 @@ class HttpClient:
             params["decompress"] = "1"
         elif self._compress in _ENCODED:
             headers["Content-Encoding"] = self._compress
-        answer = await self._post(params, io.BytesIO(block), headers)
+        answer = await self._post(params, Body(block), headers)
         error = from_text(answer.decode("utf-8", "replace")) if answer else None
         if error is not None:
             raise error
@@ -108,7 +108,7 @@ class HttpClient:
             )
         return self._session
 
-    async def _post(self, params: Mapping[str, str], body: bytes | io.BytesIO, headers: Mapping[str, str]) -> bytes:
+    async def _post(self, params: Mapping[str, str], body: bytes | Body, headers: Mapping[str, str]) -> bytes:
         """The body of an answer that is not an error."""
         params = {**self._endpoint.settings, **params}
         try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
 import ssl
 import time
 import urllib.request
@@ -37,9 +36,6 @@ if TYPE_CHECKING:
 
 ANSWER_LIMIT = 64 * 1024
 """Bytes of an answer that are read; what an OTLP server has to say is a few hundred."""
-
-_PIECE = 256 * 1024
-"""Bytes of a body that are written at once; larger ones are written piece by piece, as fast as the server reads."""
 
 _REDIRECTS = 10
 _KEEPING_REDIRECTS = (307, 308)
@@ -181,14 +177,15 @@ class HttpClient:
     async def _post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         from yarl import URL
 
+        from otelingest.net.bodies import Body
+
         assert self._session is not None
         assert self._tls is not None
         target = URL(url)
         for _ in range(_REDIRECTS):
-            # Either way the length is known, and no server has to read a chunked body.
             async with self._session.post(
                 target,
-                data=body if len(body) <= _PIECE else io.BytesIO(body),
+                data=Body(body),
                 headers=headers,
                 allow_redirects=False,
                 proxy=self._proxy(target),
