@@ -17,6 +17,7 @@ from otelingest.pipeline.errors import ConfigError
 
 if TYPE_CHECKING:
     from otelingest.config.configuration import Configuration, Registry
+    from otelingest.config.settings import ComponentId
     from otelingest.telemetry.providers import Providers
 
 _LEGACY_RESOURCE = (
@@ -76,8 +77,17 @@ def _tell(configuration: Configuration) -> None:
     if "detection/development" in settings.resource:
         log.warning("service.telemetry.resource: detection/development has no effect")
     for (kind, id), name in configuration.aliases.items():
-        component = telemetry.component_logger(kind[:-1], id)
-        component.warning(f'"{id.type}" alias is deprecated; use "{name}" instead')
+        for signal in _signals_of(configuration, kind, id):
+            component = telemetry.component_logger(kind[:-1], id, signal)
+            component.warning(f'"{id.type}" alias is deprecated; use "{name}" instead')
+
+
+def _signals_of(configuration: Configuration, kind: str, id: ComponentId) -> list[str | None]:
+    """The signals for which upstream makes an exporter or a processor each; None for what serves all of them."""
+    if kind not in ("exporters", "processors"):
+        return [None]
+    pipelines = configuration.service.pipelines
+    return [*sorted({named.signal for named, pipeline in pipelines.items() if id in getattr(pipeline, kind)})]
 
 
 def _tell_codec(log: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from otelingest import __version__
 from otelingest.net.answers import Unreadable, read_status
@@ -202,7 +204,7 @@ _OPTIONS = (
 
 def _status(error: Any) -> Status:
     """A failed call's status, with the wait that its details ask for."""
-    code, message, wait = int(error.code().value[0]), error.details() or "", None
+    code, message, wait = int(error.code().value[0]), _told(error.details() or ""), None
     for name, value in error.trailing_metadata() or ():
         if name == "grpc-status-details-bin" and isinstance(value, bytes):
             try:
@@ -210,6 +212,22 @@ def _status(error: Any) -> Status:
             except Unreadable:
                 wait = None
     return Status(Code(code), message, wait)
+
+
+_NOT_CONNECTED = re.compile(
+    r"last error: [A-Z_]+: (?:ipv[46]|(unix)):(\S+): "
+    r"(?:Failed to connect to remote host: |connect failed: addr: \S+ error: )(.+)$"
+)
+
+
+def _told(details: str) -> str:
+    """What gRPC says of a call that has failed; that nobody is there, as the collector says it."""
+    found = _NOT_CONNECTED.search(details)
+    if found is None:
+        return details
+    unix, address, reason = found.groups()
+    where = f"{unix or 'tcp'} {unquote(address)}"
+    return f'connection error: desc = "transport: Error while dialing: dial {where}: connect: {reason.lower()}"'
 
 
 def _entry(name: str, value: str) -> tuple[str, str | bytes]:

@@ -31,6 +31,7 @@ _MARGIN = 0.25
 _WRITE_INTERVAL = 1.0
 """Seconds between attempts to write down that a batch is sent in halves, while the disk does not take it."""
 _TRY_QUEUE = " Try enabling sending_queue to survive temporary failures."
+_INTERRUPTED = "interrupted due to shutdown: "
 _TRY_RETRY = " Try enabling retry_on_failure config option to retry on retryable errors."
 
 
@@ -39,9 +40,10 @@ class Divisible(Rejected):
 
 
 class _Lane:
-    """One signal's way to the far end."""
+    """One signal's way to the far end. failure: why the last attempt that failed did so."""
 
     def __init__(self, queue: Queue, batcher: Batcher, consumers: int) -> None:
+        self.failure = ""
         self.queue = queue
         self.batcher = batcher
         self.workers: list[asyncio.Task[None]] = []
@@ -202,9 +204,10 @@ class SendingExporter(Exporter[S]):
                 self.log.info("Shut down before the queue was empty. The rest stays on disk.", **left)
         elif left:
             for signal, lane in self._lanes.items():
-                if lane.queue.items:
-                    self.counters[signal].failed(lane.queue.items, SHUTDOWN)
-            self.log.error("Shut down before the queue was empty. Dropping data.", **left)
+                if items := lane.queue.items:
+                    self.counters[signal].failed(items, SHUTDOWN)
+                    told = _INTERRUPTED + (lane.failure or "the queue was not emptied in time")
+                    self.log_of(signal).error("Exporting failed. Dropping data.", error=told, dropped_items=items)
 
     def _time_left(self) -> float | None:
         deadline = self._host.stop_deadline if self._host is not None else None
@@ -360,6 +363,7 @@ class SendingExporter(Exporter[S]):
                 return error
             if lane := self._lanes.get(batch.payload.signal):
                 lane.intake.failed()
+                lane.failure = str(error)
             if not self.settings.retry_on_failure.enabled:
                 raise _refused("", error)
             wait = backoff.next(loop.time(), getattr(error, "retry_after", None) or 0.0)
@@ -368,7 +372,7 @@ class SendingExporter(Exporter[S]):
             if last and self._storage is not None:
                 raise _LeftInQueue(str(error))
             if last:
-                ended = _refused("interrupted due to shutdown: ", error)
+                ended = _refused(_INTERRUPTED, error)
                 ended.kind = SHUTDOWN
                 raise ended
             log = self.log_of(batch.payload.signal)

@@ -547,6 +547,6 @@ async def test_a_server_that_hangs_cannot_hold_up_the_end(clickhouse):
     with capture_logs() as logs:
         await exporter.stop()
     assert asyncio.get_running_loop().time() - began < 1
-    assert any(line.get("traces_items") == 4 for line in logs)
+    assert any(line.get("dropped_items") == 4 for line in logs)
     await asyncio.sleep(0.05)
     assert {task.get_name() for task in asyncio.all_tasks() - before if "clickhouse" in task.get_name()} == set()

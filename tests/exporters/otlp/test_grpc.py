@@ -133,10 +133,15 @@ async def test_a_partial_success_is_told_and_handed_back(answer: bytes) -> None:
 
 
 async def test_nobody_there_is_worth_another_attempt() -> None:
-    async with exporting(OtlpGrpcExporter, {"endpoint": f"127.0.0.1:{unused_port()}", **INSECURE, **NO_RETRY}) as ex:
+    port = unused_port()
+    async with exporting(OtlpGrpcExporter, {"endpoint": f"127.0.0.1:{port}", **INSECURE, **NO_RETRY}) as ex:
         with pytest.raises(Refused) as caught:
             await ex.consume(traces())
     assert caught.value.code == Code.UNAVAILABLE
+    assert str(caught.value).endswith(
+        f'connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:{port}: '
+        'connect: connection refused"'
+    )
 
 
 async def test_waiting_for_the_server_ends_with_the_timeout() -> None:

@@ -186,7 +186,8 @@ async def test_when_time_is_over_it_says_what_is_left():
         await ex.stop()
     assert asyncio.get_running_loop().time() - began < 0.5
     (line,) = [line for line in logs if line["log_level"] == "error"]
-    assert line["traces_items"] == 6
+    assert line["event"] == "Exporting failed. Dropping data."
+    assert (line["dropped_items"], line["otelcol.signal"]) == (6, "traces")
     assert ex.counters[Signal.TRACES].send_failed == 6
 
 
