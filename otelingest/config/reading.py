@@ -52,6 +52,7 @@ class Frame:
     failures: where to note them: the list of that nearest one.
     base: what the section is laid over; its settings hold where the section says nothing.
     loose: whether unknown keys are accepted, here and in the sections in it that do not read themselves.
+    rest: whether only what could be read is looked at once more.
     """
 
     cls: type[BaseModel]
@@ -64,6 +65,7 @@ class Frame:
     joined: bool = True
     loose: bool = False
     entered: bool = False
+    rest: bool = False
     values: dict[str, Any] = field(default_factory=dict)
 
     def fail(self, name: str, text: str, *remarks: Remark) -> None:
@@ -113,7 +115,8 @@ def read(cls: type[BaseModel], raw: Any, frame: Frame) -> BaseModel | _Invalid:
     try:
         return cls.model_validate(raw, context=frame)
     except ValidationError as error:
-        _note(error, frame)
+        if _note(error, frame):
+            _check_rest(cls, frame)
     if not frame.entered:
         return INVALID
     try:
@@ -147,7 +150,11 @@ def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
 def read_nested(cls: type[BaseModel], raw: Any, spot: Spot, *, alone: bool) -> Any:
     """Read a section within a section. alone: it reads itself, so that names in messages begin anew."""
     naming = getattr(cls, "naming", None)
-    alone = alone or bool(naming and naming.alone)
+    if naming and naming.alone and not alone:
+        value = raw.value if isinstance(raw, Expanded) else raw
+        if value is not None and not isinstance(value, dict):
+            return spot.fail(f'expected a map or struct, got "{go_kind(value)}"')
+        alone = True
     base = spot.base if isinstance(spot.base, cls) else None
     frame = Frame(
         cls,
@@ -252,23 +259,54 @@ def _by_name(cls: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
     return {fields[key][0]: value for key, value in values.items()}
 
 
-def _note(error: ValidationError, frame: Frame) -> None:
-    """Sort what pydantic found into failures and refusals."""
+def _note(error: ValidationError, frame: Frame) -> bool:
+    """Sort what pydantic found into failures and refusals. True if it did not come to looking at the values."""
+    aborted = False
     for found in error.errors(include_url=False, include_input=False):
         cause = found.get("ctx", {}).get("error")
         loc = tuple(step for step in found["loc"])
         if isinstance(cause, Aborted):
+            aborted = True
             continue
         if loc:
             frame.reading.incomplete.add(frame.path)
         if isinstance(cause, Unreadable):
-            name = ".".join([*([frame.name] if frame.name else []), *(str(step) for step in loc)])
             frame.joined = frame.joined and bool(loc or frame.name)
-            frame.fail(name, str(cause), Remark((*frame.path, *loc), f"'{_shown((*frame.path, *loc))}' {cause}"))
+            _note_unreadable(cause, loc, frame)
         elif cause is not None:
             frame.reading.refuse(frame.path, str(cause))
         else:
             frame.reading.refuse((*frame.path, *loc), found["msg"].replace("Input should be", "must be", 1))
+    return aborted
+
+
+def _check_rest(cls: type[BaseModel], frame: Frame) -> None:
+    """Look at the values that could be read beside those that could not: what their validators refuse is told too."""
+    frame.rest = True
+    values = {key: value for key, value in frame.values.items() if not _holds_sections(value)}
+    try:
+        cls.model_validate(values, context=frame)
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_input=False):
+            cause = found.get("ctx", {}).get("error")
+            if found["loc"] and isinstance(cause, Unreadable):
+                _note_unreadable(cause, found["loc"], frame)
+    except Exception:  # a validator of the whole section needs what is missing
+        return
+
+
+def _holds_sections(value: Any) -> bool:
+    """Whether it is, or holds, sections: these have been looked at by themselves."""
+    items = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,)
+    return any(isinstance(item, BaseModel) for item in items)
+
+
+def _note_unreadable(cause: Unreadable, loc: Path, frame: Frame) -> None:
+    path = (*frame.path, *loc)
+    text = str(cause)
+    name = ".".join([*([frame.name] if frame.name else []), *map(str, loc)])
+    if not any(failure.name == name and failure.text == text for failure in frame.failures):
+        frame.fail(name, text, Remark(path, f"'{_shown(path)}' {text}"))
 
 
 def _shown(path: Path) -> str:

@@ -113,6 +113,8 @@ class Settings(BaseModel):
         if isinstance(data, cls):
             return data
         frame = info.context
+        if isinstance(frame, Frame) and frame.rest and frame.cls is cls:
+            return data
         attached = isinstance(frame, Frame) and frame.cls is cls and not frame.entered
         if not isinstance(frame, Frame) or not attached:
             frame = Frame(cls)

@@ -40,6 +40,7 @@ from otelingest.config.types import (
     Secret,
     TextStruct,
     go_kind,
+    go_quote,
     go_type,
     go_value,
 )
@@ -102,6 +103,8 @@ class Mapped:
         for key, item in value.items():
             at = spot.key(key)
             made = self._key.read(key, Spot(spot.frame, spot.name, at.path))
+            if made in result and made is not INVALID:
+                return spot.fail(f"duplicate name {go_quote(key)} after unmarshaling {made}")
             read = _element(item, self._item, at)
             if made is INVALID or read is INVALID:
                 result[INVALID] = INVALID

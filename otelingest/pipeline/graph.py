@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import graphlib
+import itertools
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -430,7 +431,10 @@ class _Builder:
 
     def _named(self, signal: Signal, role: Role, id: ComponentId) -> str:
         found = (
-            str(p) for p, pipeline in self._pipelines.items() if p.signal == signal and id in getattr(pipeline, role)
+            str(pipeline_id)
+            for pipeline_id, pipeline in self._pipelines.items()
+            for named in getattr(pipeline, role)
+            if pipeline_id.signal == signal and named == id
         )
         return " ".join(sorted(found))
 
@@ -446,5 +450,14 @@ class _Builder:
         try:
             return list(graphlib.TopologicalSorter(behind).static_order())
         except graphlib.CycleError as error:
-            chain = " -> ".join(f'pipeline "{pipeline_id}"' for pipeline_id in reversed(error.args[1]))
-            raise ConfigError(f"cycle detected: {chain}") from None
+            raise ConfigError(f"cycle detected: {self._cycle(list(reversed(error.args[1])))}") from None
+
+    def _cycle(self, pipelines: Sequence[Any]) -> str:
+        """What data would pass on its way through pipelines that lead into one another."""
+        passed = []
+        for before, after in itertools.pairwise(pipelines):
+            receivers = self._pipelines[after].receivers
+            id = next(id for id in self._pipelines[before].exporters if id in receivers and self._is_connector(id))
+            passed.append(f'connector "{id}" ({before.signal} to {after.signal})')
+            passed += (f'processor "{id}" in pipeline "{after}"' for id in self._pipelines[after].processors)
+        return " -> ".join([*passed, passed[0]])

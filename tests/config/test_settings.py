@@ -15,6 +15,7 @@ from otelingest.config.settings import (
     BareNumber,
     ComponentId,
     Duration,
+    GoType,
     Headers,
     Naming,
     Problem,
@@ -24,6 +25,7 @@ from otelingest.config.settings import (
     Uint32,
     Unreadable,
 )
+from otelingest.config.types import TextStruct
 from otelingest.config.values import Expanded
 
 
@@ -383,3 +385,39 @@ def test_a_before_validator_gets_the_value_as_written() -> None:
 def test_descriptions_are_the_sentences_below_the_fields() -> None:
     assert descriptions(Retry) == {"enabled": "Whether at all.", "wait": "How long."}
     assert descriptions(Everything)["as_json"] == "Under another name."
+
+
+def test_all_that_is_wrong_in_a_section_is_told_at_once() -> None:
+    found = text_of({"transport": "quic", "size": "x"}, Validators)
+    assert "'size' expected type 'int', got unconvertible type 'string'" in found
+    assert "'transport' unsupported transport" in found
+
+
+class Level(Settings):
+    level: Annotated[str, GoType("levels.Level", "low", str.lower, lambda number: f"level {number}")] = "high"
+    """A level, by its name or number."""
+    unit: Annotated[str, TextStruct(str.upper)] = "ms"
+    """What upstream keeps in a structure."""
+
+
+def test_numbers_and_structures_are_read_as_upstream_keeps_them() -> None:
+    def read(raw: dict[str, Any]) -> tuple[str, str]:
+        settings = Level.model_validate(raw)
+        return settings.level, settings.unit
+
+    nothing = Expanded(None, "")
+    assert read({"level": "LOW", "unit": "s"}) == ("low", "S")
+    assert read({"level": 7.9, "unit": {}}) == ("level 7", "ms")
+    assert read({"level": None, "unit": None}) == ("low", "ms")
+    assert read({"level": nothing, "unit": nothing}) == ("low", "")
+    assert "'unit' expected a map or struct, got \"int\"" in text_of({"unit": 7}, Level)
+    assert "'unit' has invalid keys: a" in text_of({"unit": {"a": 1}}, Level)
+
+
+def test_names_that_become_the_same_are_told() -> None:
+    class Named(Settings):
+        items: dict[ComponentId, int] = Field(default_factory=dict)
+        """By id."""
+
+    found = text_of({"items": {"otlp": 1, " otlp ": 2}}, Named)
+    assert "'items' duplicate name \" otlp \" after unmarshaling otlp" in found

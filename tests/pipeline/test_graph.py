@@ -207,7 +207,7 @@ async def test_a_connector_leads_from_one_pipeline_into_another() -> None:
         ),
         (
             {"traces": ("source forward", "", "forward")},
-            'cycle detected: pipeline "traces" -> pipeline "traces"',
+            'cycle detected: connector "forward" (traces to traces) -> connector "forward" (traces to traces)',
         ),
     ],
 )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from otelingest.config.settings import Headers, Secret, Settings
+from otelingest.config.settings import GoType, Headers, Secret, Settings
 
 
 class OtlpTarget(Settings):
@@ -18,7 +18,7 @@ class OtlpTarget(Settings):
     """A URL; without a scheme `https://`, or `http://` where `insecure` is true."""
     headers: Headers = Field(default_factory=dict)
     """Request headers."""
-    headers_list: Secret | None = None
+    headers_list: Annotated[Secret, GoType("string")] | None = None
     """Request headers as one string."""
     compression: str | None = None
     """`gzip` or `none`."""
@@ -39,7 +39,7 @@ class RecordExporter(Settings):
 
     otlp: OtlpTarget | None = None
     """OTLP."""
-    console: dict[str, Any] | None = None
+    console: Annotated[dict[str, Any], GoType("otelconf.Console")] | None = None
     """The standard output, as one line of OTLP JSON each time."""
 
 

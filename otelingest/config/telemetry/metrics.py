@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from otelingest.config.settings import Naming, Problem, Settings
+from otelingest.config.settings import GoType, Naming, Problem, Settings
 from otelingest.config.telemetry.exporters import OtlpTarget
 from otelingest.config.telemetry.levels import LevelName, MetricsLevel, metrics_level
 from otelingest.config.telemetry.views import ViewSettings
@@ -58,7 +58,9 @@ class OtlpMetricTarget(OtlpTarget):
 
     temporality_preference: str | None = None
     """How counters and histograms are told: `cumulative`, `delta`, or `lowmemory`, where few of them are cumulative."""
-    default_histogram_aggregation: str | None = None
+    default_histogram_aggregation: Annotated[str, GoType("otelconf.OTLPMetricDefaultHistogramAggregation")] | None = (
+        None
+    )
     """The kind of histograms: without effect, as upstream; they have buckets."""
 
 
@@ -67,7 +69,7 @@ class MetricExporter(Settings):
 
     otlp: OtlpMetricTarget | None = None
     """OTLP."""
-    console: dict[str, Any] | None = None
+    console: Annotated[dict[str, Any], GoType("otelconf.Console")] | None = None
     """The standard output, as one line of OTLP JSON each time."""
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from otelingest.config.settings import Naming, Settings
+from otelingest.config.settings import GoType, Naming, Settings
 from otelingest.config.telemetry.exporters import (
     BatchRecordProcessor,
     RecordExporter,
@@ -110,9 +110,9 @@ class SpanSampler(Settings):
 
     parent_based: ParentSampler | None = None
     """As the parent."""
-    always_off: dict[str, Any] | None = None
+    always_off: Annotated[dict[str, Any], GoType("otelconf.SamplerAlwaysOff")] | None = None
     """None."""
-    always_on: dict[str, Any] | None = None
+    always_on: Annotated[dict[str, Any], GoType("otelconf.SamplerAlwaysOn")] | None = None
     """All."""
     trace_id_ratio_based: RatioSampler | None = None
     """A share of the traces."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
-from otelingest.config.settings import Settings
+from otelingest.config.settings import GoType, Settings
 
 
 class ViewSelector(Settings):
@@ -14,7 +14,7 @@ class ViewSelector(Settings):
 
     instrument_name: str | None = None
     """The metric's name; `*` stands for any text, `?` for any one character."""
-    instrument_type: str | None = None
+    instrument_type: Annotated[str, GoType("otelconf.ViewSelectorInstrumentType")] | None = None
     """counter, histogram, observable_counter, observable_gauge, observable_updown_counter or updown_counter."""
     unit: str | None = None
     """The metric's unit: `s` or `By`."""
@@ -60,15 +60,15 @@ class ViewAggregation(Settings):
 
     base2_exponential_bucket_histogram: ExponentialBuckets | None = None
     """A histogram whose buckets follow from its values: not supported yet."""
-    default: dict[str, Any] | None = None
+    default: Annotated[dict[str, Any], GoType("otelconf.ViewStreamAggregationDefault")] | None = None
     """What it is without a view."""
-    drop: dict[str, Any] | None = None
+    drop: Annotated[dict[str, Any], GoType("otelconf.ViewStreamAggregationDrop")] | None = None
     """Nothing: the metric is not shown."""
     explicit_bucket_histogram: ExplicitBuckets | None = None
     """A histogram with given buckets, of a metric that is one."""
-    last_value: dict[str, Any] | None = None
+    last_value: Annotated[dict[str, Any], GoType("otelconf.ViewStreamAggregationLastValue")] | None = None
     """The latest value, of a gauge."""
-    sum: dict[str, Any] | None = None
+    sum: Annotated[dict[str, Any], GoType("otelconf.ViewStreamAggregationSum")] | None = None
     """The sum: of a histogram, a counter without buckets."""
 
 
