@@ -52,6 +52,7 @@ ALIASES: dict[tuple[str, str], str] = {
     ("exporters", "otlphttp"): "otlp_http",
     ("exporters", "prometheusremotewrite"): "prometheus_remote_write",
     ("processors", "resourcedetection"): "resource_detection",
+    ("processors", "deltatocumulative"): "delta_to_cumulative",
     ("processors", "k8sattributes"): "k8s_attributes",
     ("connectors", "spanmetrics"): "span_metrics",
     ("extensions", "jwtauthextension"): "jwtauth",
