@@ -58,7 +58,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
         "receivers.otlp.protocols.grpc.endpoint": f"127.0.0.1:{grpc}",
         "receivers.otlp.protocols.http.endpoint": f"127.0.0.1:{http}",
         "exporters.prometheus.endpoint": f"127.0.0.1:{metrics}",
-        "connectors.spanmetrics.metrics_flush_interval": "200ms",
+        "connectors.span_metrics.metrics_flush_interval": "200ms",
     }
     args = tuple(f"--set={key}={value}" for key, value in overrides.items())
     with CollectorProcess((CONFIG / "llm-metrics.yaml").read_text(), tmp_path, args=args):
