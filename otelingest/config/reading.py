@@ -361,7 +361,7 @@ def _embedded(cls: type[BaseModel], name: str) -> str:
     if owner is cls or not said or not said.embedded:
         return ""
     own = cls.__dict__.get("naming")
-    return str((own and own.embedded) or said.embedded)
+    return str(said.embedded if own is None or own.embedded is None else own.embedded)
 
 
 def _in_value(value: Any, reading: Reading, path: Path, shown: str, separator: str) -> Iterator[Found]:

@@ -85,13 +85,14 @@ class Naming(NamedTuple):
     type: the name in `'<type>' has invalid keys: x`.
     alone: whether it reads itself, so that paths in messages begin anew (an optional section always does).
     embedding: whether upstream reads its keys one step further in (an empty name `''` then stands before them).
-    embedded: what stands before the paths of sections in it (`serverconfig`), where another class is derived from it.
+    embedded: what stands before the paths of sections in it (`serverconfig`), where another class is derived from it;
+        such a class may say otherwise.
     """
 
     type: str = ""
     alone: bool = False
     embedding: bool = False
-    embedded: str = ""
+    embedded: str | None = None
 
 
 class Settings(BaseModel):

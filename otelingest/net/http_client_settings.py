@@ -130,8 +130,9 @@ class HttpClientSettings(Settings):
     def problems(self) -> Iterator[Problem]:
         compression, level = self.compression, self.compression_params.level
         if compression not in NONE and level and level not in LEVELS.get(compression, ()):
+            where = self.naming.embedded
             yield (
-                "clientconfig",
+                "clientconfig" if where is None else where,
                 f'unsupported parameters {{Level:{level}}} for compression type "{compression}"',
             )
 

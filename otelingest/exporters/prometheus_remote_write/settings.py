@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from otelingest.config.settings import ComponentId, Duration, Naming, Problem, Settings
+from otelingest.config.settings import ComponentId, Duration, FilledSection, GoType, Naming, Problem, Settings
 from otelingest.config.types import go_quote
 from otelingest.exporters.prometheus_labels import STRATEGIES, ResourceLabelSettings, resource_label_problems
 from otelingest.exporters.sending import SendingSettings
@@ -46,6 +46,8 @@ class TargetInfo(Settings):
 class WriteAheadLog(Settings):
     """Upstream's log on disk: not supported; `remote_write_queue.storage` does what it is for."""
 
+    naming: ClassVar[Naming] = Naming("prometheusremotewriteexporter.WALConfig")
+
     directory: str = ""
     """Where it lies."""
     buffer_size: int = 0
@@ -59,8 +61,7 @@ class WriteAheadLog(Settings):
 class RemoteWriteClientSettings(HttpClientSettings):
     """The server, and how to reach it."""
 
-    loose: ClassVar[bool] = False
-    naming: ClassVar[Naming] = Naming("confighttp.ClientConfig", embedding=True)
+    naming: ClassVar[Naming] = Naming("confighttp.ClientConfig", alone=True, embedded="")
 
     endpoint: str = _DEFAULT_ENDPOINT
     """The server's URL, with its path."""
@@ -73,7 +74,7 @@ class RemoteWriteClientSettings(HttpClientSettings):
 class PrometheusRemoteWriteSettings(RemoteWriteClientSettings):
     """A server to write metrics to. The keys of `http` may stand here too, as they did before there was `http`."""
 
-    naming: ClassVar[Naming] = Naming("prometheusremotewriteexporter.Config", embedding=True)
+    naming: ClassVar[Naming] = Naming("prometheusremotewriteexporter.Config", embedding=True, embedded="http")
 
     http: RemoteWriteClientSettings | None = None
     """The server, and how to reach it. Where it is given, these keys count and no others."""
@@ -93,7 +94,7 @@ class PrometheusRemoteWriteSettings(RemoteWriteClientSettings):
     """Which attributes of the resource become labels of every series. All are labels of `target_info`."""
     resource_to_telemetry_conversion: ResourceLabelSettings = ResourceLabelSettings()
     """The older form of `resource_constant_labels`."""
-    wal: WriteAheadLog | None = None
+    wal: FilledSection[WriteAheadLog] = None
     """Refused: use `remote_write_queue.storage`."""
     target_info: TargetInfo = TargetInfo()
     """The series that has the attributes of each resource."""
@@ -101,11 +102,11 @@ class PrometheusRemoteWriteSettings(RemoteWriteClientSettings):
     """Whether the labels that name the instrumentation scope are left out."""
     add_metric_suffixes: bool = True
     """Whether units and types end metrics' names; the older form of `translation_strategy`."""
-    translation_strategy: str = ""
+    translation_strategy: Annotated[str, GoType("prometheusremotewriteexporter.translationStrategy")] = ""
     """How names are made: UnderscoreEscapingWithSuffixes or UnderscoreEscapingWithoutSuffixes."""
     send_metadata: bool = False
     """Whether types, units and descriptions are sent too."""
-    protobuf_message: str = _V1
+    protobuf_message: Annotated[str, GoType("remote.WriteMessageType")] = _V1
     """`prometheus.WriteRequest`: remote write 1.0."""
     include_metadata_keys: list[str] = Field(default_factory=list)
     """Headers of the sender's request that are sent on."""
@@ -118,6 +119,8 @@ class PrometheusRemoteWriteSettings(RemoteWriteClientSettings):
         yield from super().problems()
         if self.timeout < 0:
             yield "timeoutsettings", "timeout value must be greater than or equal to 0"
+        if self.protobuf_message not in (_V1, _V2):
+            yield "protobuf_message", self._unknown_message
         found = next(self._found(), None)
         if found is not None:
             yield found
@@ -141,7 +144,7 @@ class PrometheusRemoteWriteSettings(RemoteWriteClientSettings):
         if self.client.compression not in ("", "snappy"):
             yield "compression type must be snappy"
         if self.protobuf_message not in (_V1, _V2):
-            yield f"unknown type for remote write protobuf message {self.protobuf_message}, supported: {_V1}, {_V2}"
+            yield self._unknown_message
         if self.protobuf_message == _V2:
             gate = "exporter.prometheusremotewritexporter.enableSendingRW2"
             yield f"remote write v2 is only supported with the feature gate {gate}, which is not supported yet"
@@ -153,6 +156,10 @@ class PrometheusRemoteWriteSettings(RemoteWriteClientSettings):
         for key in self.include_metadata_keys:
             if key.lower() in _RESERVED:
                 yield f"include_metadata_keys entry {go_quote(key)} collides with a reserved remote write header"
+
+    @property
+    def _unknown_message(self) -> str:
+        return f"unknown type for remote write protobuf message {self.protobuf_message}, supported: {_V1}, {_V2}"
 
     @property
     def client(self) -> RemoteWriteClientSettings:
