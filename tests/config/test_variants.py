@@ -1,6 +1,6 @@
 """The verdicts of the Go collector (v0.161) on single keys of what we share with it: ours are the same.
 
-Each variant gives one key of one component one unusual value; a `twin` does so with several keys of one, and a `service`
+Each variant gives one key of one component one unusual value; a `twin` does so with several keys of one, a `service`
 with several of the service's section. What the Go collector said of it was recorded.
 """
 
