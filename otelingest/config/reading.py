@@ -306,7 +306,8 @@ def _note_unreadable(cause: Unreadable, loc: Path, frame: Frame) -> None:
     text = str(cause)
     name = ".".join([*([frame.name] if frame.name else []), *map(str, loc)])
     if not any(failure.name == name and failure.text == text for failure in frame.failures):
-        frame.fail(name, text, Remark(path, f"'{_shown(path)}' {text}"))
+        places = [((*path, *below), said) for below, said in cause.places] or [(path, text)]
+        frame.fail(name, text, *(Remark(at, f"'{_shown(at)}' {said}") for at, said in places))
 
 
 def _shown(path: Path) -> str:

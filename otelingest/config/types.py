@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -19,7 +19,13 @@ class Unreadable(ValueError):
     """Raised by a validator for what the collector refuses while it reads a value (before it checks settings).
 
     The message then names the key: `'transport' unsupported transport type "quic"`.
+
+    places: where within the value it is wrong, and what is said there; none: it is wrong as a whole.
     """
+
+    def __init__(self, text: str, places: Sequence[tuple[tuple[str | int, ...], str]] = ()) -> None:
+        super().__init__(text)
+        self.places = places
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
 from otelingest.config.reading import did_you_mean
@@ -33,15 +33,23 @@ def fitted(cls: type[BaseModel], section: Any) -> Any:
         return section
     reading = _Reading(section)
     result = reading.section(cls, section, ())
-    if reading.mistakes:
-        raise Unreadable(_FAILED + "yaml: unmarshal errors:\n" + "\n".join(f"  {each}" for each in reading.mistakes))
+    reading.tell()
     return result
 
 
 @dataclass
 class _Reading:
     root: dict[str, Any]
-    mistakes: list[str] = field(default_factory=list)
+    unfit: list[tuple[Path, str]] = field(default_factory=list)
+    refused: list[tuple[Path, str]] = field(default_factory=list)
+
+    def tell(self) -> None:
+        """Raises Unreadable with all that was found."""
+        lines = [text for _, text in self.refused]
+        if self.unfit:
+            lines += ["yaml: unmarshal errors:", *(f"  {self._line(path)}{text}" for path, text in self.unfit)]
+        if lines:
+            raise Unreadable(_FAILED + "\n".join(lines), [*self.refused, *self.unfit])
 
     def section(self, cls: type[BaseModel], raw: dict[str, Any], path: Path) -> Map:
         result = Map((), getattr(raw, "at", None))
@@ -49,7 +57,7 @@ class _Reading:
         for key, value in raw.items():
             if key not in fields:
                 meant = did_you_mean(key, fields)
-                self._note(f"field {key} not found in type {_name(cls)}{meant}", (*path, key))
+                self.unfit.append(((*path, key), f"field {key} not found in type {_name(cls)}{meant}"))
             elif value is not None:
                 info: FieldInfo = fields[key]
                 result[key] = self.value(info.annotation, info.metadata, value, (*path, key))
@@ -78,7 +86,16 @@ class _Reading:
             return value if isinstance(value, bool) else self._wrong(value, "bool", path)
         if Integer in marks:
             return self._number(marks[Integer].go_name, value, path)
-        return text_of(value) if not isinstance(value, dict | list) else self._wrong(value, name or "string", path)
+        if isinstance(value, dict | list):
+            return self._wrong(value, name or "string", path)
+        text = text_of(value)
+        parsers = [mark.func for mark in metadata if isinstance(mark, BeforeValidator)]
+        try:
+            for parse in (*parsers, *([annotation.parse] if hasattr(annotation, "parse") else [])):
+                parse(text)
+        except Unreadable as error:
+            self.refused.append((path, str(error)))
+        return text
 
     def _list(self, item: Any, name: str, value: Any, path: Path) -> Any:
         if not isinstance(value, list):
@@ -114,13 +131,13 @@ class _Reading:
         elif kind not in ("seq", "map"):
             text = text_of(value)
             shown = f" `{text if len(text) <= _SHOWN else text[: _SHOWN - 3] + '...'}`"
-        self._note(f"cannot unmarshal !!{kind}{shown} into {into if isinstance(into, str) else _name(into)}", path)
+        into = into if isinstance(into, str) else _name(into)
+        self.unfit.append((path, f"cannot unmarshal !!{kind}{shown} into {into}"))
         return _NOTHING
 
-    def _note(self, text: str, path: Path) -> None:
+    def _line(self, path: Path) -> str:
         position = position_of(self.root, path)
-        line = f"line {position.line}: " if position is not None and position.line else ""
-        self.mistakes.append(line + text)
+        return f"line {position.line}: " if position is not None and position.line else ""
 
 
 _TAGS: tuple[tuple[Any, str], ...] = (
