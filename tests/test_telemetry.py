@@ -121,7 +121,30 @@ def test_what_cannot_be_written_to(key: str, path: str, reason: str) -> None:
     assert str(caught.value) == f'failed to create logger: open sink "{path}": {reason}'
 
 
+@pytest.mark.parametrize(
+    ("sampling", "shown"),
+    [
+        ({}, 10),
+        ({"enabled": False}, 40),
+        ({"initial": 3, "thereafter": 10}, 6),
+        ({"initial": 0, "thereafter": 0}, 0),
+        ({"initial": 5, "thereafter": 1}, 40),
+        ({"initial": -1}, 40),
+        ({"initial": 2, "thereafter": -1}, 2),
+    ],
+)
+def test_as_many_equal_lines_are_logged_as_upstream_does(
+    capsys: pytest.CaptureFixture[str], sampling: dict[str, Any], shown: int
+) -> None:
+    log_to_stderr(sampling=sampling)
+    for _ in range(40):
+        telemetry.get_logger().info("Again")
+    assert len(capsys.readouterr().err.splitlines()) == shown
+
+
 def test_what_cannot_be_set_up(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="failed to create logger: no encoder name specified"):
+        log_to_stderr(encoding="")
     with pytest.raises(ConfigError, match='failed to create logger: no encoder registered for name "logfmt"'):
         log_to_stderr(encoding="logfmt")
     with pytest.raises(ConfigError, match=r"open sink .*: no such file or directory"):

@@ -7,6 +7,7 @@ Logging never raises: what cannot be shown is named by its type, and a line that
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import time
@@ -67,6 +68,8 @@ def setup(
     Raises ConfigError for an encoding that there is not, and for files that cannot be written.
     """
     logs = settings.logs
+    if not logs.encoding:
+        raise ConfigError("failed to create logger: no encoder name specified")
     if logs.encoding not in ("console", "json"):
         raise ConfigError(f'failed to create logger: no encoder registered for name "{logs.encoding}"')
     _sink.use(map(open_output, logs.output_paths), map(open_output, logs.error_output_paths))
@@ -127,8 +130,9 @@ class Sampler:
 
     def __init__(self, settings: LogSampling, clock: Callable[[], float] = time.monotonic) -> None:
         self._tick = max(settings.tick.seconds, 0.0)
-        self._initial = settings.initial
-        self._thereafter = settings.thereafter
+        # Upstream reads negative numbers as very large ones.
+        self._initial = settings.initial if settings.initial >= 0 else math.inf
+        self._thereafter = max(0, settings.thereafter)
         self._clock = clock
         self._counts: dict[tuple[str, str], int] = {}
         self._ends = 0.0
