@@ -5,7 +5,6 @@ Not by prometheus-client: that one appends `_total` to every counter's name, and
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
@@ -63,13 +62,8 @@ def _chosen(reader: PrometheusReader, resource: Mapping[str, Any]) -> dict[str, 
     wanted = reader.with_resource_constant_labels
     if wanted is None:
         return {}
-    included, excluded = wanted.included or [], wanted.excluded or []
-    return {
-        key: value
-        for key, value in resource.items()
-        if any(fnmatch.fnmatchcase(key, pattern) for pattern in included)
-        and not any(fnmatch.fnmatchcase(key, pattern) for pattern in excluded)
-    }
+    included, excluded = wanted.included or resource, wanted.excluded or ()
+    return {key: value for key, value in resource.items() if key in included and key not in excluded}
 
 
 def _labels(attributes: Mapping[str, Any]) -> Labels:

@@ -56,6 +56,11 @@ def _check(reader: MetricReader) -> None:
         raise ConfigError(f"{_FAILED}host must be specified")
     if prometheus.port is None:
         raise ConfigError(f"{_FAILED}port must be specified")
+    if prometheus.with_resource_constant_labels is not None:
+        labels = prometheus.with_resource_constant_labels
+        for name in labels.excluded or ():
+            if name in (labels.included or ()):
+                raise ConfigError(f"{_FAILED}attribute cannot be in both include and exclude list: {name}")
 
 
 def _prometheus(reader: MetricReader) -> PrometheusReader:

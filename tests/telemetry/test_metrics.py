@@ -22,6 +22,8 @@ from tests.support.collector import CollectorProcess, free_ports
 DATA = Path(__file__).parent.parent / "data"
 RESOURCE = {"service.name": "otelingest", "service.version": "1", "deployment.environment": 'pro"d'}
 
+BOTH = {"included": ["a", "b"], "excluded": ["c", "b"]}
+
 CONFIG = """
 receivers:
   otlp:
@@ -159,12 +161,28 @@ def test_names_have_the_suffixes_that_the_reader_asks_for(reader: dict[str, obje
 
 
 def test_labels_tell_the_scope_and_the_resource_where_that_is_asked_for() -> None:
-    wanted = {"included": ["service.*", "deployment.environment"], "excluded": ["service.version"]}
+    wanted = {"included": ["service.name", "deployment.environment", "service.*"], "excluded": ["service.version"]}
     (line,) = rendered(Sample(COUNTER, 1, {"a": "1"}), without_scope_info=False, with_resource_constant_labels=wanted)
     assert line == (
         'otelcol_things{a="1",deployment_environment="pro\\"d",otel_scope_name="some/scope",otel_scope_schema_url="",'
         'otel_scope_version="",service_name="otelingest"} 1'
     )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "names"),
+    [
+        (None, set()),
+        ({}, {"service_name", "service_version", "deployment_environment"}),
+        ({"included": []}, {"service_name", "service_version", "deployment_environment"}),
+        ({"excluded": ["service.version"]}, {"service_name", "deployment_environment"}),
+        ({"included": ["service.version", "other"]}, {"service_version"}),
+        ({"included": ["*"]}, set()),
+    ],
+)
+def test_the_resource_gives_labels_by_whole_names(wanted: dict[str, list[str]] | None, names: set[str]) -> None:
+    (line,) = rendered(Sample(COUNTER, 1), with_resource_constant_labels=wanted)
+    assert set(re.findall(r'(\w+)="', line)) == names
 
 
 def test_equal_series_of_several_components_are_added_up() -> None:
@@ -212,6 +230,10 @@ def test_an_instrument_is_shown_from_its_level_on() -> None:
         ({}, "no valid metric reader"),
         ({"pull": {"exporter": {"prometheus": {"port": 1}}}}, "host must be specified"),
         ({"pull": {"exporter": {"prometheus": {"host": "h"}}}}, "port must be specified"),
+        (
+            {"pull": {"exporter": {"prometheus": {"host": "h", "port": 1, "with_resource_constant_labels": BOTH}}}},
+            "attribute cannot be in both include and exclude list: b$",
+        ),
         ({"periodic": {"exporter": {"otlp": {"endpoint": "http://h"}}}}, "no valid metric exporter"),
         ({"periodic": {"exporter": {"otlp": {"protocol": "http/json"}}}}, 'unsupported protocol "http/json"'),
         ({"periodic": {"exporter": {"otlp": {"protocol": "grpc", "compression": "br"}}}}, 'compression "br"'),

@@ -14,12 +14,12 @@ from otelingest.config.telemetry.views import ViewSettings
 
 
 class ConstantLabels(Settings):
-    """Attributes of the collector's resource, by name; `*` stands for any text."""
+    """Attributes of the collector's resource, by their whole names."""
 
     included: list[str] | None = None
-    """Which become labels of every series."""
+    """Which become labels of every series; all of them when none is named."""
     excluded: list[str] | None = None
-    """Which of those do not."""
+    """Which do not."""
 
 
 class PrometheusReader(Settings):
