@@ -11,6 +11,8 @@ import stat
 from otelingest.pipeline.errors import ConfigError
 
 _BACKLOG = 1024
+_HIGHEST_PORT = 65535
+_EVERY_IPV4 = "0.0.0.0"  # noqa: S104
 
 _REASONS = {
     errno.EADDRINUSE: "address already in use",
@@ -30,24 +32,37 @@ def split_endpoint(endpoint: str) -> tuple[str, int]:
         host = host[1:-1]
     elif ":" in host:
         raise ConfigError(f"listen tcp: address {endpoint}: too many colons in address")
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise ConfigError(
-            f"listen tcp: address {port}: invalid port" if port else f"listen tcp: address {endpoint}: missing port"
-        )
-    return host, int(port)
+    if not port:
+        raise ConfigError(f"listen tcp: address {endpoint}: missing port")
+    return host, _port(port)
+
+
+def _port(text: str) -> int:
+    """A port by its number or by the name of its service. Raises ConfigError."""
+    try:
+        number = int(text) if text.lstrip("+-").isdecimal() else socket.getservbyname(text, "tcp")
+    except (OSError, ValueError):
+        raise ConfigError(f"listen tcp: lookup tcp/{text}: unknown port") from None
+    if not 0 <= number <= _HIGHEST_PORT:
+        raise ConfigError(f"listen tcp: address {text}: invalid port")
+    return number
 
 
 _FAMILIES = {"tcp4": socket.AF_INET, "tcp6": socket.AF_INET6}
 
 
 def resolve(endpoint: str, transport: str = "tcp") -> tuple[socket.AddressFamily, tuple[str, int]]:
-    """The one address to bind: IPv4 is preferred for a name, and no host means every address of both families."""
-    host, port = split_endpoint(endpoint)
+    """The one address to bind. IPv4 is preferred for a name.
+
+    No host means every address of both families, and so does 0.0.0.0 by `tcp`, as in Go: who asks for `localhost` may
+    come by IPv6. No endpoint at all means that, too, at any port.
+    """
+    host, port = split_endpoint(endpoint or ":0")
     only = _FAMILIES.get(transport)
-    if not host:
+    if not host or (host == _EVERY_IPV4 and only is None):
         if only is not None:
-            return only, ("0.0.0.0" if only is socket.AF_INET else "::", port)  # noqa: S104
-        return (socket.AF_INET6, ("::", port)) if _has_ipv6() else (socket.AF_INET, ("0.0.0.0", port))  # noqa: S104
+            return only, (_EVERY_IPV4 if only is socket.AF_INET else "::", port)
+        return (socket.AF_INET6, ("::", port)) if _has_ipv6() else (socket.AF_INET, (_EVERY_IPV4, port))
     try:
         found = socket.getaddrinfo(host, port, only or 0, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (socket.gaierror, UnicodeError):
@@ -70,7 +85,7 @@ def bind_tcp(endpoint: str, transport: str = "tcp") -> socket.socket:
         made.setblocking(False)
     except OSError as error:
         made.close()
-        shown = endpoint if endpoint.startswith(":") else address_text(address)
+        shown = endpoint if endpoint.startswith((":", f"{_EVERY_IPV4}:")) else address_text(address)
         raise ConfigError(f"listen tcp {shown}: bind: {reason(error)}") from None
     return made
 

@@ -13,7 +13,13 @@ from otelingest.pipeline.errors import ConfigError
 
 @pytest.mark.parametrize(
     ("endpoint", "expected"),
-    [("localhost:4317", ("localhost", 4317)), ("[::1]:4318", ("::1", 4318)), (":4317", ("", 4317)), ("h:0", ("h", 0))],
+    [
+        ("localhost:4317", ("localhost", 4317)),
+        ("[::1]:4318", ("::1", 4318)),
+        (":4317", ("", 4317)),
+        ("h:0", ("h", 0)),
+        ("h:http", ("h", 80)),
+    ],
 )
 def test_endpoints_are_split(endpoint: str, expected: tuple[str, int]) -> None:
     assert split_endpoint(endpoint) == expected
@@ -25,7 +31,8 @@ def test_endpoints_are_split(endpoint: str, expected: tuple[str, int]) -> None:
         ("0.0.0.0", "listen tcp: address 0.0.0.0: missing port in address"),
         ("[::1]", "listen tcp: address [::1]: missing port in address"),
         ("::1:4317", "listen tcp: address ::1:4317: too many colons in address"),
-        ("localhost:http", "listen tcp: address http: invalid port"),
+        ("localhost:nope", "listen tcp: lookup tcp/nope: unknown port"),
+        ("localhost:-1", "listen tcp: address -1: invalid port"),
         ("localhost:65536", "listen tcp: address 65536: invalid port"),
         ("no-such-host.invalid:1", "listen tcp: lookup no-such-host.invalid: no such host"),
     ],
@@ -48,13 +55,27 @@ def test_a_port_in_use_is_refused_by_name() -> None:
     assert str(error.value) == f"listen tcp {address}: bind: address already in use"
 
 
-def test_no_host_means_both_families() -> None:
-    with listening(":0", "tcp") as listener:
+@pytest.mark.parametrize("endpoint", [":0", "0.0.0.0:0", "[::]:0", ""])
+def test_no_host_and_every_address_mean_both_families(endpoint: str) -> None:
+    with listening(endpoint, "tcp") as listener:
         port = listener.getsockname()[1]
         socket.create_connection(("127.0.0.1", port), 2).close()
         if listener.family is socket.AF_INET6:
             assert address_text(listener.getsockname()) == f"[::]:{port}"
             socket.create_connection(("::1", port), 2).close()
+
+
+def test_one_family_is_had_by_the_transport() -> None:
+    with listening("0.0.0.0:0", "tcp4") as listener:
+        assert listener.family is socket.AF_INET
+
+
+def test_a_port_of_every_address_that_is_in_use_is_named_as_it_was_asked_for() -> None:
+    with listening("0.0.0.0:0", "tcp") as first:
+        endpoint = f"0.0.0.0:{first.getsockname()[1]}"
+        with pytest.raises(ConfigError) as error:
+            listening(endpoint, "tcp")
+    assert str(error.value) == f"listen tcp {endpoint}: bind: address already in use"
 
 
 def test_a_dead_socket_file_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:

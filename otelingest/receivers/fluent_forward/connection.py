@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgpack
 
 from otelingest.net import limits
+from otelingest.net.http1 import peer_address
 from otelingest.pipeline.errors import Refused, Rejected
 from otelingest.pipeline.payload import Context, Payload
 from otelingest.receivers.fluent_forward.counters import Counters
@@ -49,8 +50,7 @@ class Connection:
         self._receiver = receiver
         self._in = reader
         self._out = writer
-        peer: Any = writer.get_extra_info("peername")
-        self._context = Context(peer=str(peer[0])) if isinstance(peer, tuple) else Context()
+        self._context = Context(peer=peer_address(writer.transport))
         self._messages = Reader()
         self._booked = 0
         self._since = 0.0
