@@ -71,6 +71,7 @@ def test_plain_scalars_mean_what_go_takes_them_for(text: str, value: object) -> 
         ("# nothing", None),
         ("a: 1\n---\nb: [", {"a": 1}),
         ("\ufeffa: 1", {"a": 1}),
+        ('["it\\\'s", "\\\'\\\'x", "\\\\"]', ["it's", "''x", "\\"]),
         ("{1: a, true: b, ~: c, 1.5: d}", {"1": "a", "true": "b", "<nil>": "c", "1.5": "d"}),
         ('{"a": [1, {"b": null}]}', {"a": [1, {"b": None}]}),
     ],
