@@ -6,6 +6,8 @@ any other until everything is merged.
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -16,15 +18,19 @@ SEPARATOR = "::"
 """Stands between the parts of a path: in keys, in `yaml:` locations and in messages."""
 
 
+Steps = tuple[tuple[str, Position | None], ...]
+"""The keys that lead to a value, and where each is written."""
+
+
 class Leaf(NamedTuple):
     """A value that is no filled map. Lists are values too: what is in them is nobody's path.
 
-    steps: the keys that lead to it, and where each is written.
+    path: its keys in one string.
     holder: the map that has it, under the last of the keys.
     """
 
     path: str
-    steps: tuple[tuple[str, Position | None], ...]
+    steps: Steps
     holder: Map
 
     @property
@@ -37,7 +43,7 @@ def leaves(tree: Map) -> list[Leaf]:
     return sorted(_leaves(tree, ()), key=attrgetter("path"))
 
 
-def _leaves(tree: Map, above: tuple[tuple[str, Position | None], ...]) -> Iterator[Leaf]:
+def _leaves(tree: Map, above: Steps) -> Iterator[Leaf]:
     for key, value in tree.items():
         steps = (*above, (key, tree.at.get(key)))
         if isinstance(value, Map) and value:
@@ -49,23 +55,23 @@ def _leaves(tree: Map, above: tuple[tuple[str, Position | None], ...]) -> Iterat
 def spell_out(tree: Map) -> Map:
     """The tree in which every key with `::` is the path that it spells."""
     found = leaves(tree)
-    if not any(SEPARATOR in key for leaf in found for key, _ in leaf.steps):
+    if all(leaf.path.split(SEPARATOR) == [key for key, _ in leaf.steps] for leaf in found):
         return tree
-    return _grown((leaf.steps, leaf.holder[leaf.key]) for leaf in found)
+    return _grown((leaf.path, leaf.steps, leaf.holder[leaf.key]) for leaf in found)
 
 
 def spell_out_root(tree: Map) -> Map:
     """The same for the keys at the root alone."""
     if not any(SEPARATOR in key for key in tree):
         return tree
-    return _grown((((key, tree.at.get(key)),), tree[key]) for key in sorted(tree))
+    return _grown((key, ((key, tree.at.get(key)),), tree[key]) for key in sorted(tree))
 
 
-def _grown(entries: Iterable[tuple[tuple[tuple[str, Position | None], ...], Any]]) -> Map:
+def _grown(entries: Iterable[tuple[str, Steps, Any]]) -> Map:
     """A tree with these values at these paths. A later one replaces what stands in its way."""
     result = Map()
-    for steps, value in entries:
-        *above, (last, position) = [(part, position) for key, position in steps for part in key.split(SEPARATOR)]
+    for path, steps, value in entries:
+        *above, (last, position) = _parts(path, steps)
         holder = result
         for part, at in above:
             if not isinstance(holder.get(part), Map):
@@ -73,6 +79,15 @@ def _grown(entries: Iterable[tuple[tuple[tuple[str, Position | None], ...], Any]
             holder = holder[part]
         holder.put(last, value, position)
     return result
+
+
+def _parts(path: str, steps: Steps) -> Iterator[tuple[str, Position | None]]:
+    """The parts of a path, and where they are written. A key `a:` and a `b` below it spell `a:::b`: `a` and `:b`."""
+    ends = list(itertools.accumulate(len(key) + len(SEPARATOR) for key, _ in steps))
+    start = 0
+    for part in path.split(SEPARATOR):
+        yield part, steps[bisect.bisect_right(ends, start)][1]
+        start += len(part) + len(SEPARATOR)
 
 
 def merge(base: Map, over: Map, *, append: bool = False) -> None:

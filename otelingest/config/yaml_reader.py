@@ -48,11 +48,34 @@ def read_yaml(text: str | bytes, source: str, *, lines: bool = True) -> Any:
         except yaml.MarkedYAMLError as error:
             at = error.problem_mark.index if error.problem_mark else 0
             if error.problem != "found unknown escape character" or not text.startswith("\\'", at):
-                raise _marked(error, source) from None
+                raise _marked(_first(text, error), source) from None
             text = text[:at] + text[at + 1 :]  # Go knows this escape, libyaml does not
         except yaml.reader.ReaderError:
             raise YamlError("control characters are not allowed") from None
     raise YamlError("found too many escaped quotes")
+
+
+LOOK_AHEAD = 3
+"""Tokens that Go's parser has in view, the one that it is at and two more."""
+
+
+def _first(text: str, error: yaml.MarkedYAMLError) -> yaml.MarkedYAMLError:
+    """What Go finds wrong first. Its parser looks two tokens ahead, so what is no token there comes before."""
+    if isinstance(error, yaml.parser.ParserError) and error.problem_mark:
+        return _unscannable(text, error.problem_mark.index) or error
+    return error
+
+
+def _unscannable(text: str, index: int) -> yaml.MarkedYAMLError | None:
+    """The error, if any, of scanning up to the second token behind the one that begins at the index."""
+    scanner = _Parser(text)
+    ahead = LOOK_AHEAD
+    try:
+        while ahead and (token := scanner.get_token()):
+            ahead -= token.start_mark.index >= index and not isinstance(token, yaml.BlockEndToken)
+    except yaml.MarkedYAMLError as error:
+        return error
+    return None
 
 
 def _marked(error: yaml.MarkedYAMLError, source: str) -> YamlError:
@@ -125,6 +148,7 @@ class _Builder:
     """
 
     def __init__(self, text: str, source: str, lines: bool) -> None:
+        self._text = text
         self._lines = lines
         self._events = _Parser(text)
         self._source = source
@@ -141,7 +165,9 @@ class _Builder:
         if event.version not in (None, (1, 1)):
             raise YamlError(f"{_line(event.start_mark.line)}found incompatible YAML document", self._at(event))
         value = self._value(self._next(), 0)
-        self._next()  # the end of the document
+        end = self._next()
+        if end.end_mark.index < len(self._text) and (wrong := _unscannable(self._text, end.end_mark.index)):
+            raise wrong
         if self._wrong:
             raise self._wrong[0]
         if self._duplicates:
