@@ -109,7 +109,7 @@ def told(log: str) -> list[str]:
         (re.search(r'"otelcol.component.id": ?"(\w+)"', line), re.search(r'"missing": ?\[([^]]*)\]', line))
         for line in lines
     ]
-    return sorted(f"{id[1]}: {missing[1]}".replace('"', "") for id, missing in found if id and missing)
+    return sorted(f"{id[1]}: {', '.join(re.findall('[^", ]+', missing[1]))}" for id, missing in found if id and missing)
 
 
 @pytest.mark.parametrize(
