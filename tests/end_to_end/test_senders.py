@@ -109,7 +109,8 @@ def told(log: str) -> list[str]:
         (re.search(r'"otelcol.component.id": ?"(\w+)"', line), re.search(r'"missing": ?\[([^]]*)\]', line))
         for line in lines
     ]
-    return sorted(f"{id[1]}: {', '.join(re.findall('[^", ]+', missing[1]))}" for id, missing in found if id and missing)
+    pairs = [(id[1], re.findall('[^", ]+', missing[1])) for id, missing in found if id and missing]
+    return sorted(f"{id}: {', '.join(names)}" for id, names in pairs)
 
 
 @pytest.mark.parametrize(
