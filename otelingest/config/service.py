@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from otelingest.config.settings import ComponentId, Problem, Settings
 from otelingest.config.telemetry import TelemetrySettings
-from otelingest.config.types import Unreadable, check_name, go_quote
+from otelingest.config.types import GoType, Unreadable, check_name, go_quote
 
 SIGNALS = ("traces", "metrics", "logs", "profiles")
 
@@ -76,5 +76,5 @@ class ServiceSettings(Settings):
     """What the collector tells about itself."""
     extensions: list[ComponentId] = Field(default_factory=list)
     """The extensions to start, in this order."""
-    pipelines: dict[PipelineId, PipelineSettings] = Field(default_factory=dict)
+    pipelines: Annotated[dict[PipelineId, PipelineSettings], GoType("pipelines.Config")] = Field(default_factory=dict)
     """The pipelines, by signal and name."""

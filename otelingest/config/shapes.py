@@ -77,7 +77,7 @@ class Sequenced:
         if isinstance(value, str) and self._splits:
             value = value.split(",") if value else []
         if isinstance(value, str | bytes | ComponentId) or not isinstance(value, Sequence | AbstractSet):
-            return spot.fail(f"source data must be an array or slice, got {_kind(value)}")
+            return spot.fail(f"source data must be an array or slice, got {go_kind(value)}")
         items = [_element(item, self._item, spot.item(index)) for index, item in enumerate(value)]
         return INVALID if INVALID in items else self._make(items)
 
@@ -238,10 +238,6 @@ class AsWritten:
 
     def read(self, raw: Any, spot: Spot) -> Any:
         return raw.text if self._text and isinstance(raw, Expanded) else plain(raw)
-
-
-def _kind(value: Any) -> str:
-    return "map" if isinstance(value, dict) else go_type(value)
 
 
 _SIMPLE: dict[Any, Shape] = {
