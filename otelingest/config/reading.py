@@ -186,7 +186,7 @@ def read_fields(cls: type[BaseModel], raw: Any, frame: Frame) -> dict[str, Any]:
         frame.fail(frame.name, text, Remark(frame.path, text))
         return {}
     frame.loose = frame.loose or bool(getattr(cls, "loose", False))
-    fields = _fields(cls)
+    fields = fields_of(cls)
     for key, (name, info, shape) in fields.items():
         if key in raw:
             spot = Spot(
@@ -224,7 +224,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 @functools.cache
-def _fields(cls: type[BaseModel]) -> dict[str, tuple[str, FieldInfo, Any]]:
+def fields_of(cls: type[BaseModel]) -> dict[str, tuple[str, FieldInfo, Any]]:
     """The fields of a class by their key in YAML: name, pydantic's description, and how their values are read."""
     from otelingest.config.shapes import as_written, shape_of
 
@@ -242,7 +242,7 @@ def _fields(cls: type[BaseModel]) -> dict[str, tuple[str, FieldInfo, Any]]:
 
 def keys(cls: type[BaseModel]) -> list[str]:
     """The keys that a class knows."""
-    return list(_fields(cls))
+    return list(fields_of(cls))
 
 
 def _default(info: FieldInfo, frame: Frame, name: str) -> Any:
@@ -255,7 +255,7 @@ def _default(info: FieldInfo, frame: Frame, name: str) -> Any:
 
 
 def _by_name(cls: type[BaseModel], values: dict[str, Any]) -> dict[str, Any]:
-    fields = _fields(cls)
+    fields = fields_of(cls)
     return {fields[key][0]: value for key, value in values.items()}
 
 
@@ -344,7 +344,7 @@ def _in_section(section: BaseModel, reading: Reading, path: Path, shown: str, se
         for problem in check():
             below, text = problem if isinstance(problem, tuple) else ("", problem)
             yield Found(path, _extend(shown, separator, below), text)
-    for key, (name, _, shape) in _fields(type(section)).items():
+    for key, (name, _, shape) in fields_of(type(section)).items():
         value = getattr(section, name, None)
         embedded = _embedded(type(section), name)
         at, below = (*path, key), _extend(shown, separator, f"{embedded}::{key}" if embedded else key)

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, PlainValidator, SecretStr, WrapValidator
 
-from otelingest.config.reading import INVALID, Frame, Reading, Spot, keys, read_nested
+from otelingest.config.reading import INVALID, Frame, Reading, Spot, fields_of, keys, read_nested
 from otelingest.config.scalars import (
     Boolean,
     Choice,
@@ -169,7 +169,21 @@ class Nested:
 
     def read(self, raw: Any, spot: Spot) -> Any:
         value = value_of(raw)
+        if isinstance(raw, Expanded) and value is None:
+            return self.empty()
         return value if isinstance(value, self._cls) else read_nested(self._cls, value, spot, alone=False)
+
+    def empty(self) -> Any:
+        """What a reference to nothing stands for: as upstream, no default in it holds."""
+        values = {}
+        for name, _, shape in fields_of(self._cls).values():
+            if isinstance(shape, Nested):
+                values[name] = shape.empty()
+            elif isinstance(shape, Optional):
+                values[name] = None
+            elif (zero := shape.zero()) is not INVALID:
+                values[name] = zero
+        return self._cls.model_construct(**values)
 
 
 class Optional:

@@ -414,6 +414,16 @@ def test_numbers_and_structures_are_read_as_upstream_keeps_them() -> None:
     assert "'unit' has invalid keys: a" in text_of({"unit": {"a": 1}}, Level)
 
 
+def test_a_reference_to_nothing_empties_a_section() -> None:
+    class Outer(Settings):
+        retry: Retry = Retry()
+        """A section."""
+
+    assert Outer.model_validate({"retry": None}).retry == Retry()
+    emptied = Outer.model_validate({"retry": Expanded(None, "")}).retry
+    assert (emptied.enabled, emptied.wait) == (False, Duration(0))
+
+
 def test_names_that_become_the_same_are_told() -> None:
     class Named(Settings):
         items: dict[ComponentId, int] = Field(default_factory=dict)
