@@ -54,6 +54,8 @@ class Http1Connection(asyncio.Protocol):
         self._answering = AtOnce(server.loop)
         self._usual: RepeatedHead | None = None
         self._at_rest = True
+        self._left = 0
+        """Bytes that a body is still to have, and that the parser is not to see."""
         self._complete: list[Pending] = []
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
@@ -113,6 +115,11 @@ class Http1Connection(asyncio.Protocol):
                 return
         if self._deaf:
             return
+        if self._left:
+            data = self._fill(data)
+            if not data:
+                self._begin()
+                return
         if self._usual is not None and self._at_rest and self._reading is None:
             found = self._usual.read(data)
             if found is not None:
@@ -121,15 +128,40 @@ class Http1Connection(asyncio.Protocol):
         self._feed(data)
         self._begin()
 
-    def _take(self, request: Request, body: bytes) -> None:
-        """Take a whole request that needs no parser."""
+    def _take(self, request: Request, body: bytes | memoryview) -> None:
+        """Take a request that needs no parser, with as much of its body as there is."""
         pending = self._server.pending(self._service, request)
         self._since = self._server.loop.time()
         if body:
             pending.feed(body)
-        pending.end()
+        self._left = (request.length or 0) - len(body)
+        if self._left:
+            self._at_rest = False
+            self._reading = pending
+        else:
+            pending.end()
         self._push(pending)
         self._begin()
+
+    def _fill(self, data: bytes) -> bytes:
+        """Give a body of known length what is its. Returns what is behind it."""
+        assert self._reading is not None
+        piece = data if len(data) <= self._left else data[: self._left]
+        self._left -= len(piece)
+        self._reading.feed(piece)
+        if not self._left:
+            self._end_reading()
+        return data[len(piece) :]
+
+    def _go_on_without_parser(self) -> None:
+        """What is left of a body whose length is known is taken as it comes: the parser would copy it."""
+        reading = self._reading
+        if reading is None or reading.request.length is None or not reading.keep_alive:
+            return
+        if b"transfer-encoding" in reading.request.headers:
+            return
+        self._left = reading.request.length - reading.received
+        self._parser = httptools.HttpRequestParser(self)
 
     def eof_received(self) -> bool | None:
         self._eof = True
@@ -167,13 +199,17 @@ class Http1Connection(asyncio.Protocol):
         except httptools.HttpParserError:
             self._refuse_rest(Response(400, PLAIN, b"400 Bad Request"))
             return
-        if at_rest and self._at_rest and len(self._complete) == 1:
-            self._remember(data, self._complete[0])
+        if at_rest:
+            begun = [*self._complete, *filter(None, [self._reading])]
+            if len(begun) == 1:
+                self._remember(data, begun[0])
         if reading is not None and reading is self._reading:
             # Trailers and what else stands between chunks: the parser holds it.
             self._between = self._between + len(data) if reading.received == received else 0
         if max(self._head_bytes if self._reading is None else 0, self._between) > limits.HEADER_BYTES:
             self._refuse_rest(Response(431, PLAIN, _TOO_MANY_HEADERS))
+            return
+        self._go_on_without_parser()
 
     def _remember(self, data: bytes, pending: Pending) -> None:
         """Expect more requests like the one that these bytes were."""
@@ -223,11 +259,15 @@ class Http1Connection(asyncio.Protocol):
         self._reading.feed(data)
 
     def on_message_complete(self) -> None:
+        if self._reading is not None:  # no upgrade was offered
+            self._complete.append(self._reading)
+        self._end_reading()
+
+    def _end_reading(self) -> None:
         self._at_rest = True
-        if self._reading is None:  # an upgrade was offered
+        if self._reading is None:
             return
         self._reading.end()
-        self._complete.append(self._reading)
         self._reading = None
         if self._lingering:
             self._transport.close()

@@ -64,7 +64,7 @@ class Pending:
         self._body = Pieces()
         self._waiter: asyncio.Future[None] | None = None
 
-    def feed(self, data: bytes) -> None:
+    def feed(self, data: bytes | memoryview) -> None:
         """Take a piece of the body."""
         size = len(data)
         self.received += size

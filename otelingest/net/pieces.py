@@ -16,11 +16,11 @@ class Pieces:
     __slots__ = ("_pieces", "_size", "_written")
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
+        self._pieces: list[bytes | memoryview] = []
         self._size = 0
         self._written: io.BytesIO | None = None
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | memoryview) -> None:
         if self._written is not None:
             self._written.write(piece)
             return
@@ -34,4 +34,5 @@ class Pieces:
     def joined(self) -> bytes:
         if self._written is not None:
             return self._written.getvalue()
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        (only,) = self._pieces if len(self._pieces) == 1 else (None,)
+        return only if isinstance(only, bytes) else b"".join(self._pieces)

@@ -32,12 +32,14 @@ class RepeatedHead:
 
     @classmethod
     def of(cls, data: bytes, request: Request) -> RepeatedHead | None:
-        """The head of `data`, of which the parser has made this one request and nothing else; None when it is special.
+        """The head of `data`, of which the parser has made this one request, or the beginning of it, and nothing else.
+
+        None when it is special.
 
         The request must be one that nothing was wrong with, and that leaves the connection open.
         """
         end = data.find(_END, 0, _LONGEST) + len(_END)
-        if end < len(_END) or request.length is None or end + request.length != len(data):
+        if end < len(_END) or request.length is None or end + request.length < len(data):
             return None
         names = [name for name, _ in request.fields]
         if names.count(b"content-length") != 1 or not _NOT_THOSE.isdisjoint(names):
@@ -51,14 +53,19 @@ class RepeatedHead:
             return None
         return cls(head[: digits.start(1)], head[digits.end(1) :], request)
 
-    def read(self, data: bytes) -> tuple[Request, bytes] | None:
-        """The request and its body, when `data` is this head with one whole body and nothing behind it."""
+    def read(self, data: bytes) -> tuple[Request, bytes | memoryview] | None:
+        """The request and what there is of its body, when `data` is this head and nothing behind that body.
+
+        A body that is not there yet as a whole is a view of `data`.
+        """
         if not data.startswith(self._before):
             return None
         end = data.find(b"\r", self._digits_at, self._digits_at + _MOST_DIGITS + 1)
         digits = data[self._digits_at : end]
         if end < 0 or not digits.isdigit() or not data.startswith(self._after, end):
             return None
-        body = data[end + len(self._after) :]
-        length = int(digits)
-        return (self._request.again(length), body) if length == len(body) else None
+        length, start = int(digits), end + len(self._after)
+        missing = length - (len(data) - start)
+        if missing < 0:
+            return None
+        return self._request.again(length), memoryview(data)[start:] if missing else data[start:]

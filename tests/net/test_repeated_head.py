@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import random
 
 import pytest
 
@@ -34,10 +36,17 @@ def test_another_body_makes_another_request_of_the_same_head(body):
     assert (again.auth, again.extra, again.coding, again.route) == (None, (), "", None)
 
 
+@pytest.mark.parametrize("there", [b"", b"b", b"bod"])
+def test_the_rest_of_a_body_may_come_later(there):
+    """And a request whose body did is as good an example."""
+    for example in (b"body", b"bo"):
+        again, found = read_once(HEAD % b" 4" + example).read(HEAD % b" 4" + there)
+        assert (again.length, bytes(found)) == (4, there)
+
+
 @pytest.mark.parametrize(
     "data",
     [
-        HEAD % b" 4" + b"bod",  # the rest comes later
         HEAD % b" 4" + b"body!",
         HEAD % b" 4" + b"body" + HEAD % b" 4" + b"body",  # two
         HEAD % b" -4" + b"body",
@@ -94,13 +103,14 @@ class Transport:
 
 @pytest.fixture
 def connect(monkeypatch, serve):
-    """Connections to a running server, fed by hand; which of them remember a head is for the caller to say."""
+    """Connections to a running server, fed by hand; which of them leave the parser out is for the caller to say."""
 
     async def make(remembers):
         connection, transport = Http1Connection((await serve()).server), Transport()
         connection.connection_made(transport)
         if not remembers:
             monkeypatch.setattr(connection, "_remember", lambda *arguments: None)
+            monkeypatch.setattr(connection, "_go_on_without_parser", lambda: None)
         return connection, transport
 
     return make
@@ -133,6 +143,44 @@ async def test_answers_are_the_same_whether_heads_are_remembered_or_not(connect,
         for piece in pieces:
             asyncio.get_running_loop().call_soon(connection.data_received, piece)
             await asyncio.sleep(0.01)
+        answers.append([line for line in transport.written.split(b"\r\n") if not line.startswith(b"Date: ")])
+    assert answers[0] == answers[1]
+    assert len(answers[0]) > 4
+
+
+def chunked(body):
+    head = request(b"", path="/", transfer_encoding="chunked").replace(b"content-length: 0\r\n", b"")
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (body[:3], body[3:]) if part) + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize("seed", range(40))
+async def test_answers_are_the_same_wherever_requests_are_cut(connect, seed):
+    """Several requests of all kinds, end to end, in pieces of any size."""
+    draw = random.Random(seed)
+    kinds = (
+        lambda body: post(body),
+        lambda body: post(body),
+        chunked,
+        lambda body: post(body, path="/other"),
+        lambda body: post(body, length=len(body) + draw.choice((-1, 1)) if body else 0),
+        lambda body: post(body, connection="close"),
+        lambda body: post(body, method="GET"),
+    )
+    weights = (8, 8, 3, 2, 0.3, 0.3, 1)
+    whole = b"".join(
+        make(bytes(draw.randrange(256) for _ in range(draw.choice((0, 1, 7, 300)))))
+        for make in draw.choices(kinds, weights, k=8)
+    )
+    cuts = sorted({0, len(whole), *(draw.randrange(len(whole)) for _ in range(draw.randrange(30)))})
+    pieces = [whole[a:b] for a, b in itertools.pairwise(cuts)]
+    answers = []
+    for remembers in (True, False):
+        connection, transport = await connect(remembers)
+        for piece in pieces:
+            connection.data_received(piece)
+            for _ in range(4):
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
         answers.append([line for line in transport.written.split(b"\r\n") if not line.startswith(b"Date: ")])
     assert answers[0] == answers[1]
     assert len(answers[0]) > 4
