@@ -31,11 +31,12 @@ class PlainApp:
 
 def path_of(request: Request) -> bytes:
     """The path that a request asks for, without its query and its escapes."""
-    return unquote_to_bytes(_escaped_path(request))
+    return unquote_to_bytes(escaped_path(request.target))
 
 
-def _escaped_path(request: Request) -> bytes:
-    path = request.target.partition(b"?")[0]
+def escaped_path(target: bytes) -> bytes:
+    """The path that a request's target names, as it was sent."""
+    path = target.partition(b"?")[0]
     if path.startswith(b"/"):
         return path
     _, scheme_ends, rest = path.partition(b"://")  # a whole URL, as a proxy is asked for it
@@ -44,7 +45,7 @@ def _escaped_path(request: Request) -> bytes:
 
 def moved(request: Request) -> Response | None:
     """The answer to a path with empty, `.` or `..` parts: where it is without them, as Go's routing says it."""
-    path = _escaped_path(request)
+    path = escaped_path(request.target)
     if not path.startswith(b"/"):
         return None
     clean = posixpath.normpath(path).replace(b"//", b"/")
@@ -57,5 +58,7 @@ def redirect(request: Request, path: bytes) -> Response:
     """Send a request on to a path, which is escaped; its query stays."""
     _, mark, query = request.target.partition(b"?")
     location = (path + mark + query).decode("latin-1")
+    if request.method not in (b"GET", b"HEAD"):
+        return Response(307, headers=(("Location", location),))
     body = f'<a href="{html.escape(location)}">Temporary Redirect</a>.\n\n'
     return Response(307, "text/html; charset=utf-8", body.encode(), (("Location", location),))

@@ -125,6 +125,7 @@ async def test_a_path_that_is_written_otherwise_is_sent_on(start: Any, path: str
     made = await start(path=path)
     text = f'<a href="{where}">Temporary Redirect</a>.\n\n'
     assert await ask(made.address, asked) == (307, "text/html; charset=utf-8", text)
+    assert await ask(made.address, asked, "POST") == (307, None, "")
 
 
 async def test_a_whole_url_is_asked_for_by_its_path(start: Any) -> None:

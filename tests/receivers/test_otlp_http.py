@@ -95,7 +95,9 @@ async def test_what_is_no_otlp_request_is_named(receive: Any, raw: bytes, status
     assert status != 405 or answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/v1/traces/", "//v1/traces", "/v1/x/../traces", "/v1/%74races", "/v1/traces?a=b"])
+@pytest.mark.parametrize(
+    "path", ["/v1/traces/", "//v1/traces", "/v1/x/../traces", "/v1/%74races", "/v1/traces?a=b", "http://host/v1/traces"]
+)
 async def test_paths_written_a_little_differently_are_served(receive: Any, path: str) -> None:
     running = await receive(http={})
     assert (await ask(running.http, post(SPAN, JSON, path=path))).status == 200

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
 from otelingest.net.messages import PLAIN, Request, Response
+from otelingest.net.plain_app import escaped_path
 from otelingest.net.status import REJECTED_KEY, Code, Status, grpc_message, http_status, partial_success
 from otelingest.pipeline.payload import EMPTY_CONTEXT, Context, Signal
 from otelingest.receivers.otlp.ingest import Ingest, Outcome
@@ -107,8 +108,8 @@ class OtlpHttp:
         return refusal(Status(code, message, retry_after), _ENCODINGS.get(_media_type(request), _JSON))
 
     def _find(self, target: bytes) -> Signal | None:
-        """A path with a query, with percent-escapes, with slashes to spare, or below a path that ends in a slash."""
-        path = target.partition(b"?")[0]
+        """By a whole URL, or a path with a query, with escapes, with slashes to spare, or below one that ends so."""
+        path = escaped_path(target)
         if b"%" in path:
             path = unquote_to_bytes(path)
         clean = b"/" + posixpath.normpath(path).lstrip(b"/")
