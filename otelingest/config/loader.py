@@ -13,10 +13,11 @@ from otelingest.config.catalogue import ALIASES, REMOVED, STILL_CURRENT, is_upst
 from otelingest.config.configuration import KINDS, Configuration, Kind, Registry
 from otelingest.config.failures import ConfigurationError, Failure, Remark, level
 from otelingest.config.gates import GATES, MERGE_APPEND, Turned
-from otelingest.config.reading import Frame, Reading, did_you_mean, read
+from otelingest.config.reading import read
 from otelingest.config.service import ServiceSettings
 from otelingest.config.settings import ComponentId, Naming, Settings
 from otelingest.config.sources import Resolved, Told, resolve
+from otelingest.config.spots import Frame, Reading, did_you_mean
 from otelingest.config.types import Unreadable, go_kind, go_quote, go_type
 from otelingest.config.validation import Component, check
 from otelingest.config.values import Expanded, Map, Path, Position, position_of

@@ -6,110 +6,20 @@ Everything wrong is collected, so that a user sees all of it at once: `Failure`s
 
 from __future__ import annotations
 
-import difflib
 import functools
-import inspect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from otelingest.config.failures import Failure, Remark, level
+from otelingest.config.failures import Remark, level
+from otelingest.config.spots import INVALID, Aborted, Frame, Invalid, Spot, did_you_mean, shown
 from otelingest.config.types import Unreadable, go_kind
 from otelingest.config.values import Expanded, Path
 
 
-class _Invalid:
-    """Stands for a value that could not be read."""
-
-
-INVALID = _Invalid()
-
-
-class Aborted(ValueError):
-    """Ends pydantic's work on a section whose failures have been noted already."""
-
-
-@dataclass
-class Reading:
-    """What is found while one component's section is read. Paths begin at the configuration's root."""
-
-    warnings: list[Remark] = field(default_factory=list)
-    refusals: dict[Path, list[str]] = field(default_factory=dict)
-    incomplete: set[Path] = field(default_factory=set)
-
-    def refuse(self, path: Path, text: str) -> None:
-        self.refusals.setdefault(path, []).append(text)
-
-
-@dataclass
-class Frame:
-    """One settings class being read from one section.
-
-    name: the section's path within the nearest one that reads itself, which is what messages show.
-    failures: where to note them: the list of that nearest one.
-    base: what the section is laid over; its settings hold where the section says nothing.
-    loose: whether unknown keys are accepted, here and in the sections in it that do not read themselves.
-    rest: whether only what could be read is looked at once more.
-    """
-
-    cls: type[BaseModel]
-    reading: Reading = field(default_factory=Reading)
-    name: str = ""
-    path: Path = ()
-    failures: list[Failure] = field(default_factory=list)
-    base: BaseModel | None = None
-    type_name: str = ""
-    joined: bool = True
-    loose: bool = False
-    entered: bool = False
-    rest: bool = False
-    values: dict[str, Any] = field(default_factory=dict)
-
-    def fail(self, name: str, text: str, *remarks: Remark) -> None:
-        self.failures.append(Failure(name, text, list(remarks)))
-
-
-@dataclass(frozen=True)
-class Spot:
-    """The value being read: what messages call it, where it is, and what it is laid over."""
-
-    frame: Frame
-    name: str
-    path: Path
-    base: Any = None
-
-    def fail(self, text: str, hint: str = "") -> _Invalid:
-        self.frame.fail(self.name, text, Remark(self.path, f"'{_shown(self.path)}' {text}{hint}"))
-        return INVALID
-
-    def warn(self, text: str) -> None:
-        self.frame.reading.warnings.append(Remark(self.path, f"{_shown(self.path)}: {text}"))
-
-    def key(self, key: str) -> Spot:
-        return Spot(self.frame, f"{self.name}[{key}]", (*self.path, key))
-
-    def item(self, index: int) -> Spot:
-        return Spot(self.frame, f"{self.name}[{index}]", (*self.path, index))
-
-    def level(self) -> Spot:
-        """The same value, read by itself: names in messages begin anew."""
-        frame = Frame(self.frame.cls, self.frame.reading, path=self.path, loose=self.frame.loose)
-        return Spot(frame, "", self.path, self.base)
-
-    def close(self, inner: Frame, *, twice: bool = False) -> bool:
-        """Pass on what a value that was read by itself has found; True if that was anything."""
-        if inner.failures:
-            children = inner.failures
-            if twice and inner.joined:
-                children = [Failure("", children=children)]
-            self.frame.failures.append(Failure(self.name, children=children, joined=inner.joined))
-        return bool(inner.failures)
-
-
-def read(cls: type[BaseModel], raw: Any, frame: Frame) -> BaseModel | _Invalid:
+def read(cls: type[BaseModel], raw: Any, frame: Frame) -> BaseModel | Invalid:
     """Read a section. What is wrong is noted in the frame; then the result is as much of it as there is, unchecked."""
     _complete(cls, set())
     try:
@@ -204,7 +114,7 @@ def read_fields(cls: type[BaseModel], raw: Any, frame: Frame) -> dict[str, Any]:
 def _unknown_keys(unknown: list[str], fields: Iterable[str], frame: Frame) -> None:
     if not unknown:
         return
-    where = _shown(frame.path) or "the settings"
+    where = shown(frame.path) or "the settings"
     remarks = [
         Remark((*frame.path, key), f'unknown key "{key}" in {where}{did_you_mean(key, fields)}')
         for key in sorted(unknown)
@@ -215,12 +125,6 @@ def _unknown_keys(unknown: list[str], fields: Iterable[str], frame: Frame) -> No
     naming = getattr(frame.cls, "naming", None)
     name = frame.name or frame.type_name or (naming.type if naming else "")
     frame.fail(name, f"has invalid keys: {', '.join(sorted(unknown))}", *remarks)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`; did you mean "x"?` if `word` is nearly one of the known ones, else nothing."""
-    close = difflib.get_close_matches(word, list(known), 1, 0.6)
-    return f'; did you mean "{close[0]}"?' if close else ""
 
 
 @functools.cache
@@ -307,78 +211,9 @@ def _note_unreadable(cause: Unreadable, loc: Path, frame: Frame) -> None:
     name = ".".join([*([frame.name] if frame.name else []), *map(str, loc)])
     if not any(failure.name == name and failure.text == text for failure in frame.failures):
         places = [((*path, *below), said) for below, said in cause.places] or [(path, text)]
-        frame.fail(name, text, *(Remark(at, f"'{_shown(at)}' {said}") for at, said in places))
-
-
-def _shown(path: Path) -> str:
-    return "::".join(map(str, path))
+        frame.fail(name, text, *(Remark(at, f"'{shown(at)}' {said}") for at, said in places))
 
 
 def failures_text(frame: Frame) -> str:
     """All that a frame found, in one text."""
     return level(frame.failures, frame.joined) if frame.failures else ""
-
-
-class Found(NamedTuple):
-    """Something that does not fit together: where, how messages spell the path below the component, and the message."""
-
-    path: Path
-    shown: str
-    text: str
-
-
-def problems(settings: BaseModel, reading: Reading, path: Path) -> Iterator[Found]:
-    """What is wrong with settings that could be read, and that begin at `path`.
-
-    A section's own problems come before those of the sections in it.
-    """
-    yield from _in_section(settings, reading, path, "", "")
-
-
-def _in_section(section: BaseModel, reading: Reading, path: Path, shown: str, separator: str) -> Iterator[Found]:
-    """separator: what stands between `shown` and what is below: `: ` after an optional section, else `::`."""
-    for text in reading.refusals.get(path, ()):
-        yield Found(path, shown, text)
-    check = getattr(section, "problems", None)
-    if check is not None and not any(below[: len(path)] == path for below in reading.incomplete):
-        for problem in check():
-            below, text = problem if isinstance(problem, tuple) else ("", problem)
-            yield Found(path, _extend(shown, separator, below), text)
-    for key, (name, _, shape) in fields_of(type(section)).items():
-        value = getattr(section, name, None)
-        embedded = _embedded(type(section), name)
-        at, below = (*path, key), _extend(shown, separator, f"{embedded}::{key}" if embedded else key)
-        if not isinstance(value, BaseModel):
-            for text in reading.refusals.get(at, ()):
-                yield Found(at, below, text)
-        yield from _in_value(value, reading, at, below, ": " if getattr(shape, "optional", False) else "::")
-
-
-@functools.cache
-def _embedded(cls: type[BaseModel], name: str) -> str:
-    """What stands before a field in paths: upstream's name for the class that `cls` has it from, if it embeds that."""
-    owner = next(base for base in reversed(cls.__mro__) if name in inspect.get_annotations(base))
-    said = getattr(owner, "naming", None)
-    if owner is cls or not said or not said.embedded:
-        return ""
-    own = cls.__dict__.get("naming")
-    return str(said.embedded if own is None or own.embedded is None else own.embedded)
-
-
-def _in_value(value: Any, reading: Reading, path: Path, shown: str, separator: str) -> Iterator[Found]:
-    """The sections that a field's value is or holds."""
-    if isinstance(value, BaseModel):
-        yield from _in_section(value, reading, path, shown, separator)
-        return
-    items: Iterable[tuple[str | int, Any]] = ()
-    if isinstance(value, dict):
-        items = ((str(key), item) for key, item in value.items())
-    elif isinstance(value, list | tuple):
-        items = enumerate(value)
-    for key, item in items:
-        if isinstance(item, BaseModel):
-            yield from _in_section(item, reading, (*path, key), _extend(shown, separator, str(key)), "::")
-
-
-def _extend(shown: str, separator: str, below: str) -> str:
-    return f"{shown}{separator}{below}" if shown and below else shown or below

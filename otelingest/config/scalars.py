@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from pydantic import SecretStr
 
-from otelingest.config.reading import INVALID, Spot, did_you_mean
+from otelingest.config.spots import INVALID, Spot, did_you_mean
 from otelingest.config.types import BareNumber, Duration, Integer, Unreadable, go_kind, go_type
 from otelingest.config.values import Expanded
 

@@ -30,7 +30,8 @@ from typing import Any, ClassVar, NamedTuple
 from pydantic import BaseModel, ConfigDict, ValidationInfo, model_validator
 
 from otelingest.config.failures import ConfigurationError
-from otelingest.config.reading import Aborted, Frame, failures_text, read_fields
+from otelingest.config.reading import failures_text, read_fields
+from otelingest.config.spots import Aborted, Frame
 from otelingest.config.types import (
     REDACTED,
     BareNumber,

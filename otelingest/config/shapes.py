@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, PlainValidator, SecretStr, WrapValidator
 
-from otelingest.config.reading import INVALID, Frame, Reading, Spot, fields_of, keys, read_nested
+from otelingest.config.reading import fields_of, keys, read_nested
 from otelingest.config.scalars import (
     Boolean,
     Choice,
@@ -29,6 +29,7 @@ from otelingest.config.scalars import (
     mismatch,
     value_of,
 )
+from otelingest.config.spots import INVALID, Frame, Reading, Spot
 from otelingest.config.types import (
     BareNumber,
     ComponentId,

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from otelingest.config.configuration import KINDS, Configuration, Kind
 from otelingest.config.gates import ALLOW_NO_PIPELINES, PROFILES, Turned
-from otelingest.config.reading import Reading, did_you_mean, problems
+from otelingest.config.problems import problems
 from otelingest.config.service import PipelineId
 from otelingest.config.settings import ComponentId, Settings
+from otelingest.config.spots import Reading, did_you_mean
 from otelingest.config.values import Path
 
 _ORDER: tuple[Kind, ...] = ("receivers", "exporters", "processors", "connectors", "extensions")

@@ -10,7 +10,8 @@ import pytest
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from otelingest.config.describe import descriptions
-from otelingest.config.reading import Frame, failures_text, problems, read
+from otelingest.config.problems import problems
+from otelingest.config.reading import failures_text, read
 from otelingest.config.settings import (
     BareNumber,
     ComponentId,
@@ -25,6 +26,7 @@ from otelingest.config.settings import (
     Uint32,
     Unreadable,
 )
+from otelingest.config.spots import Frame
 from otelingest.config.types import TextStruct
 from otelingest.config.values import Expanded
 

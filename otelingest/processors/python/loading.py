@@ -9,7 +9,7 @@ import types
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from otelingest.config.reading import did_you_mean
+from otelingest.config.spots import did_you_mean
 from otelingest.pipeline.errors import ConfigError
 from otelingest.processors.python.settings import PythonSettings
 from otelingest.processors.python.worker import Overtime, Stuck, run_blocking

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from otelingest.config.reading import did_you_mean
+from otelingest.config.spots import did_you_mean
 from otelingest.pipeline.errors import ConfigError
 from otelingest.processors.resource_detection.detectors import (
     consul,

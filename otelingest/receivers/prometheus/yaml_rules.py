@@ -14,8 +14,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 
-from otelingest.config.reading import did_you_mean
 from otelingest.config.settings import GoType, Integer, Secret, Unreadable
+from otelingest.config.spots import did_you_mean
 from otelingest.config.values import List, Map, Path, meant, position_of
 
 _TRUE = frozenset(("y", "Y", "yes", "on"))

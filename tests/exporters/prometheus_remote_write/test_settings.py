@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from otelingest.config.reading import Frame
 from otelingest.config.reading import read as read_section
+from otelingest.config.spots import Frame
 from otelingest.exporters.prometheus_remote_write.exporter import PrometheusRemoteWriteExporter
 from otelingest.exporters.prometheus_remote_write.settings import PrometheusRemoteWriteSettings
 from otelingest.pipeline.errors import ConfigError
