@@ -71,7 +71,10 @@ def resolve(text: str) -> Any:
     digits = text.replace("_", "")
     for pattern, read in _NUMBERS:
         if pattern.fullmatch(digits):
-            number = read(digits)
+            try:
+                number = read(digits)
+            except ValueError:  # thousands of digits, which Python does not read as an integer
+                continue
             if _LOWEST <= number <= _HIGHEST or (isinstance(number, float) and math.isfinite(number)):
                 return number
     return text

@@ -17,6 +17,7 @@ from otelingest.config.yaml_scalars import YamlError, resolve
         ("true", True),
         ("True", True),
         ("FALSE", False),
+        ("9" * 5000, "9" * 5000),
         ("yes", "yes"),
         ("on", "on"),
         ("y", "y"),
