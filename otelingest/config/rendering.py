@@ -246,10 +246,18 @@ _Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(float, _represent_float)
 
 
+_MOST_DIGITS = 1000
+"""Of a number in a key, that count for its place. (Python reads some thousands at most.)"""
+
+
 def _natural(key: str) -> list[tuple[int, int]]:
     """Orders keys as Go's YAML does: numbers by their size, and before letters."""
     parts: list[str] = re.findall(r"\d+|\D", key)
-    return [(1, int(part)) if part.isdigit() else (2 * part.isalpha(), ord(part)) for part in parts]
+    return [_number_of(part) if part.isdecimal() else (2 * part.isalpha(), ord(part)) for part in parts]
+
+
+def _number_of(digits: str) -> tuple[int, int]:
+    return 1, int(digits[:_MOST_DIGITS])
 
 
 def _sorted(value: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,12 +89,13 @@ class FileStorageSettings(Settings):
             self.directory,
             *([compaction.directory] if compaction.on_start or compaction.on_rebound else ()),
         ):
-            if not self.create_directory and (not folder or not Path(folder).exists()):
+            there = bool(folder) and os.path.exists(folder)
+            if not self.create_directory and not there:
                 yield (
                     f"directory must exist: stat {folder}: no such file or directory. "
                     "You can enable the create_directory option to automatically create it"
                 )
-            elif folder and Path(folder).exists() and not Path(folder).is_dir():
+            elif there and not os.path.isdir(folder):
                 yield f"{folder} is not a directory"
         if compaction.max_transaction_size < 0:
             yield "max transaction size for compaction cannot be less than 0"

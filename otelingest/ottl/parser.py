@@ -186,7 +186,15 @@ class _Misplaced(Exception):
 
 def _end_of_valueless_test(kind: str, text: str) -> int:
     """Behind the first operand in a condition that nothing is compared with, where an operator should stand."""
-    for tree in _parser(building=False).parse(text, start=kind).iter_subtrees_topdown():
+    from lark.exceptions import UnexpectedCharacters, UnexpectedToken
+
+    try:
+        whole = _parser(building=False).parse(text, start=kind)
+    except UnexpectedCharacters as error:  # what comes behind it is wrong too
+        return error.pos_in_stream or 0
+    except UnexpectedToken as error:
+        return len(text) if error.token.type == "$END" else error.token.start_pos or 0
+    for tree in whole.iter_subtrees_topdown():
         if tree.data == "test" and getattr(tree.children[0], "data", "") not in ("call", "true", "false", "group"):
             at: int = tree.meta.end_pos
             return at + len(text[at:]) - len(text[at:].lstrip())

@@ -37,6 +37,7 @@ def test_a_folder_that_is_missing_is_told_unless_it_is_to_be_made(tmp_path: Path
     assert text.startswith(f"directory must exist: stat {missing}: no such file or directory")
     assert problems(directory=missing, create_directory=True) == []
     (tmp_path / "file").touch()
+    assert problems(directory="x" * 300)[0].startswith("directory must exist: stat xxx")
     assert problems(directory=str(tmp_path / "file")) == [f"{tmp_path / 'file'} is not a directory"]
 
 

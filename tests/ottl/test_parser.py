@@ -94,6 +94,10 @@ def test_converters_may_be_indexed() -> None:
         ("set(a, 'x')", "statement has invalid syntax: 1:8: lexer: invalid input text \"'x')\""),
         ('set(a, "\\{")', 'statement has invalid syntax: 1:8: invalid quoted string "\\"\\\\{\\"": invalid syntax'),
         ("set(a, 1) where a", "statement has invalid syntax at 1:18: (expected <opcomparison> Value)"),
+        (
+            "set(a, 1) where b or c, 2",
+            "statement has invalid syntax at 1:23 near `, 2`: (expected <opcomparison> Value)",
+        ),
         ("set(a,\n 1) where a = 2", "statement has invalid syntax at 2:13 near `= 2`: (expected <opcomparison> Value)"),
         ("set(a, 9223372036854775808)", 'statement has invalid syntax at 1:6 near `, 92233720`: (expected ")" Key*)'),
         ("", "statement has invalid syntax at 1:1:"),
