@@ -50,6 +50,7 @@ class Push:
         attempt = reader.exporter.otlp.timeout if reader.exporter.otlp is not None else None
         self._timeout = min(reader.timeout or _TIMEOUT, attempt or _TIMEOUT) / 1000
         self._sender = make_sender(reader.exporter, "metrics", log)
+        self._ending = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -59,17 +60,22 @@ class Push:
 
     async def stop(self) -> None:
         """Send what has been counted since the last time, and end."""
+        self._ending.set()
         if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            await self._send(_LAST_SECONDS)
+            # What is under way may have arrived: it comes to its end, or its differences would be told twice.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._task, 2 * _LAST_SECONDS)
         await self._sender.close()
 
     async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(self._interval)
-            await self._send(self._timeout)
+        """Once every interval, and once more at the end."""
+        ending = False
+        while not ending:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._ending.wait()
+            ending = self._ending.is_set()
+            await self._send(_LAST_SECONDS if ending else self._timeout)
 
     async def _send(self, seconds: float) -> None:
         try:
