@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from otelingest.config.telemetry import SCHEMA_URL
-from otelingest.telemetry.values import put_attributes, text_of, utf8
+from otelingest.telemetry.otlp import Scopes, put_attributes, utf8
+from otelingest.telemetry.values import text_of
 
 _SCOPE = "go.opentelemetry.io/collector/service"
 _OF_SCOPE = ("otelcol.component.id", "otelcol.component.kind", "otelcol.pipeline.id", "otelcol.signal")
@@ -66,14 +67,9 @@ def encode(records: Sequence[LogRecord], resource: Mapping[str, Any]) -> bytes:
     request = ExportLogsServiceRequest()
     ours = request.resource_logs.add(schema_url=SCHEMA_URL)
     put_attributes(ours.resource.attributes, resource)
-    scopes: dict[Any, Any] = {}
+    scopes = Scopes(ours.scope_logs)
     for record in records:
-        if record.scope not in scopes:
-            scopes[record.scope] = ours.scope_logs.add()
-            name, attributes = record.scope
-            scopes[record.scope].scope.name = name
-            put_attributes(scopes[record.scope].scope.attributes, dict(attributes))
-        one = scopes[record.scope].log_records.add(
+        one = scopes.of(*record.scope).log_records.add(
             time_unix_nano=record.time,
             observed_time_unix_nano=record.time,
             severity_number=_SEVERITIES.get(record.level, 0),

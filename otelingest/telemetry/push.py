@@ -11,8 +11,8 @@ from typing import Any
 from otelingest.config.telemetry.metrics import PeriodicReader
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.metrics import Histogram, Instrument, Labels, Level, Totals
+from otelingest.telemetry.otlp import Scopes, put_attributes
 from otelingest.telemetry.sender import SENDING_FAILED, check_exporter, make_sender
-from otelingest.telemetry.values import put_attributes
 from otelingest.telemetry.views import is_observed
 
 _INTERVAL, _TIMEOUT = 60_000, 30_000
@@ -145,15 +145,12 @@ def encode(totals: Totals, level: Level, resource: Mapping[str, Any], since: int
     request = ExportMetricsServiceRequest()
     ours = request.resource_metrics.add()
     put_attributes(ours.resource.attributes, resource)
-    scopes: dict[str, Any] = {}
+    scopes = Scopes(ours.scope_metrics)
     for instrument, series in totals.families():
         if instrument.level > level:
             continue
-        if instrument.scope not in scopes:
-            scopes[instrument.scope] = ours.scope_metrics.add()
-            scopes[instrument.scope].scope.name = instrument.scope
         unit = _UNITS.get(instrument.unit, instrument.unit)
-        metric = scopes[instrument.scope].metrics.add(name=instrument.name, description=instrument.help, unit=unit)
+        metric = scopes.of(instrument.scope).metrics.add(name=instrument.name, description=instrument.help, unit=unit)
         adding = last if last is not None and last.is_about(instrument) else None
         data = getattr(metric, _FIELDS[instrument.kind])
         if instrument.kind != "gauge":

@@ -11,8 +11,8 @@ from otelingest.config.telemetry.levels import MetricsLevel
 from otelingest.config.telemetry.traces import ParentSampler, SpanSampler, TracesSettings
 from otelingest.pipeline.errors import ConfigError
 from otelingest.pipeline.tracing import Extract, Inject, Sample, Span, SpanContext
+from otelingest.telemetry.otlp import Scopes, put_attributes, utf8
 from otelingest.telemetry.processors import check_processors
-from otelingest.telemetry.values import put_attributes, utf8
 
 _TRACE_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?")
 _B3 = re.compile(r"([0-9a-f]{16}|[0-9a-f]{32})-([0-9a-f]{16})(?:-([01d])(?:-[0-9a-f]{16})?)?")
@@ -170,13 +170,9 @@ def encode(spans: Sequence[Span], resource: Mapping[str, Any]) -> bytes:
     request = ExportTraceServiceRequest()
     ours = request.resource_spans.add(schema_url=SCHEMA_URL)
     put_attributes(ours.resource.attributes, resource)
-    scopes: dict[Any, Any] = {}
+    scopes = Scopes(ours.scope_spans)
     for span in spans:
-        if span.scope not in scopes:
-            scopes[span.scope] = ours.scope_spans.add()
-            scopes[span.scope].scope.name = span.scope.name
-            put_attributes(scopes[span.scope].scope.attributes, dict(span.scope.attributes))
-        _put_span(scopes[span.scope].spans.add(), span)
+        _put_span(scopes.of(*span.scope).spans.add(), span)
     data: bytes = request.SerializeToString()
     return data
 

@@ -1,4 +1,4 @@
-"""Values that anyone has handed to the log, as text, JSON and OTLP have them. Never raises; secrets stay secret."""
+"""Values that anyone has handed to the log, as text and JSON have them. Never raises; secrets stay secret."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ COMPACT = (",", ":")
 """What stands between values in JSON, and behind their names."""
 DEEPEST = 8
 """Levels that are shown of a value that JSON cannot hold as it is."""
-_INT64 = 1 << 63
 
 
 class Fields(dict[str, Any]):
@@ -84,26 +83,3 @@ def text_of(value: Any) -> str:
         return str(value)
     except Exception:
         return f"<{type(value).__name__}>"
-
-
-def put_attributes(entries: Any, values: Mapping[str, Any]) -> None:
-    """Add to a list of `KeyValue`."""
-    from otelingest.codec.any_values import map_to_entries
-
-    map_to_entries({utf8(key): attribute_of(value) for key, value in values.items()}, entries)
-
-
-def attribute_of(value: Any) -> Any:
-    """The value as an attribute has it: integers of 64 bits at most, texts that UTF-8 has."""
-    value = simplified(value)
-    if isinstance(value, str):
-        return utf8(value)
-    if isinstance(value, int) and not -_INT64 <= value < _INT64:
-        return str(value)
-    if isinstance(value, dict):
-        return {utf8(key): attribute_of(item) for key, item in value.items()}
-    return [attribute_of(item) for item in value] if isinstance(value, list) else value
-
-
-def utf8(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
