@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from otelingest.config.telemetry import SCHEMA_URL
 from otelingest.telemetry.otlp import Scopes, put_attributes, utf8
-from otelingest.telemetry.values import text_of
+from otelingest.telemetry.values import simplified, text_of
 
 _SCOPE = "go.opentelemetry.io/collector/service"
 _OF_SCOPE = ("otelcol.component.id", "otelcol.component.kind", "otelcol.pipeline.id", "otelcol.signal")
@@ -56,7 +56,8 @@ def record_of(level: str, message: str, caller: Caller | None, fields: Mapping[s
         else:
             if key == "error" and isinstance(value, BaseException):
                 attributes["exception.type"] = type(value).__qualname__
-            attributes[utf8(_NAMES.get(key, key))] = value
+            # As it is now: a value may change until it is sent, and an error holds all that its frames hold.
+            attributes[utf8(_NAMES.get(key, key))] = simplified(value)
     return LogRecord(time.time_ns(), level, utf8(message), (name, tuple(component)), attributes)
 
 
