@@ -10,7 +10,8 @@ from pydantic import Field
 
 from otelingest.config.settings import Problem, Settings
 
-_SERVICE = ("service.name", "service.namespace", "service.instance.id")
+IDENTITY = frozenset({"service.name", "service.namespace", "service.instance.id"})
+"""Attributes of a resource that its `job` and `instance` are made of."""
 
 STRATEGIES = {
     "UnderscoreEscapingWithSuffixes": (True, False),
@@ -47,7 +48,7 @@ class ResourceLabelSettings(Settings):
     def chooser(self) -> Callable[[str], bool]:
         """Whether an attribute becomes a label, by its key."""
         if not self.included and not self.excluded:
-            left_out = _SERVICE if self.exclude_service_attributes else ()
+            left_out = IDENTITY if self.exclude_service_attributes else ()
             return lambda key: self.enabled and key not in left_out
         included, excluded = _patterns(self.included or ["*"]), _patterns(self.excluded)
         return lambda key: included(key) and not excluded(key)
@@ -57,6 +58,11 @@ def _patterns(patterns: list[str]) -> Callable[[str], bool]:
     """`*` and `?` alone have a meaning, brackets have none."""
     translated = [re.compile(fnmatch.translate(pattern.replace("[", "[[]"))) for pattern in patterns]
     return lambda key: any(pattern.match(key) for pattern in translated)
+
+
+def chosen_resource_labels(constant: ResourceLabelSettings, converted: ResourceLabelSettings) -> ResourceLabelSettings:
+    """Of `resource_constant_labels` and its older form, the one that counts."""
+    return converted if constant.is_empty else constant
 
 
 def resource_label_problems(constant: ResourceLabelSettings, converted: ResourceLabelSettings) -> Iterator[Problem]:

@@ -9,10 +9,10 @@ from otelingest.exporters.prometheus.settings import PrometheusExporterSettings
 from otelingest.exporters.prometheus.store import Origin, Series
 from otelingest.exporters.prometheus.telling import Telling
 from otelingest.exporters.prometheus.values import Number, Unrepresentable
+from otelingest.exporters.prometheus_labels import IDENTITY
 from otelingest.prometheus.families import Family, Labels, Point
 from otelingest.prometheus.names import BadName, Kind, label_name
 
-_IDENTITY = frozenset({"service.name", "service.namespace", "service.instance.id"})
 _TAKEN_SUFFIXES = {"histogram": ("_count", "_sum", "_bucket"), "summary": ("_count", "_sum")}
 
 
@@ -123,7 +123,7 @@ class Gatherer:
         labels: dict[str, str] = {}
         try:
             for key, text in origin.attributes:
-                if key not in _IDENTITY:
+                if key not in IDENTITY:
                     name = label_name(key, utf8=self._settings.utf8)
                     labels[name] = f"{labels[name]};{text}" if name in labels else text
         except BadName as error:

@@ -8,7 +8,12 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from otelingest.config.settings import Duration, FilledSection, GoType, Int64, Naming, Problem, Section
-from otelingest.exporters.prometheus_labels import STRATEGIES, ResourceLabelSettings, resource_label_problems
+from otelingest.exporters.prometheus_labels import (
+    STRATEGIES,
+    ResourceLabelSettings,
+    chosen_resource_labels,
+    resource_label_problems,
+)
 from otelingest.exporters.sending.settings import BatchSettings, QueueSettings, Sizer
 from otelingest.net.http_settings import HttpServerSettings
 
@@ -85,8 +90,7 @@ class PrometheusExporterSettings(HttpServerSettings):
 
     @property
     def resource_labels(self) -> ResourceLabelSettings:
-        constant = self.resource_constant_labels
-        return self.resource_to_telemetry_conversion if constant.is_empty else constant
+        return chosen_resource_labels(self.resource_constant_labels, self.resource_to_telemetry_conversion)
 
     @property
     def suffixes(self) -> bool:

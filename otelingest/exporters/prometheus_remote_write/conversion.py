@@ -9,6 +9,7 @@ from itertools import accumulate, pairwise
 from typing import Any, NamedTuple
 
 from otelingest.codec.values import id_text, value_text
+from otelingest.exporters.prometheus_labels import IDENTITY
 from otelingest.prometheus.families import Labels
 from otelingest.prometheus.names import BadName, Kind, label_name, metric_name, unit_words
 from otelingest.prometheus.remote_write import (
@@ -31,7 +32,6 @@ from otelingest.prometheus.remote_write import (
 
 _NO_RECORDED_VALUE = 1
 _CUMULATIVE = 2
-_IDENTITY = frozenset({"service.name", "service.namespace", "service.instance.id"})
 _RESERVED_SCOPE_ATTRIBUTES = frozenset({"name", "version", "schema_url"})
 _EXEMPLAR_CHARACTERS = 128
 """Of all labels of an exemplar; beyond that only the ids are kept."""
@@ -124,9 +124,6 @@ class Converter:
 
     def _origin(self, attributes: Mapping[str, str], scope: Any) -> _Origin:
         naming = self._naming
-        job = attributes.get("service.name", "")
-        if job and "service.namespace" in attributes:
-            job = f"{attributes['service.namespace']}/{job}"
         constant = {key: text for key, text in attributes.items() if naming.constant(key)}
         labels: dict[str, str] = {}
         if naming.scopes:
@@ -135,7 +132,7 @@ class Converter:
             for key, text in _texts(scope.attributes).items():
                 if key not in _RESERVED_SCOPE_ATTRIBUTES:
                     labels[self._label_name(f"otel_scope_{key}")] = text
-        return _Origin(job, attributes.get("service.instance.id", ""), constant, labels)
+        return _Origin(*_identity(attributes), constant, labels)
 
     def _label_name(self, key: str) -> str:
         name = self._label_names.get(key)
@@ -231,15 +228,11 @@ class Converter:
 
     def _target(self, attributes: Mapping[str, str], latest: int) -> None:
         """The attributes of a resource, where they are more than its identity."""
-        rest = {key: text for key, text in attributes.items() if key not in _IDENTITY}
+        rest = {key: text for key, text in attributes.items() if key not in IDENTITY}
         if not self._naming.target_info or not latest or not rest:
             return
-        job = attributes.get("service.name", "")
-        if job and "service.namespace" in attributes:
-            job = f"{attributes['service.namespace']}/{job}"
-        origin = _Origin(job, attributes.get("service.instance.id", ""), {}, {})
         try:
-            labels = self._labels(rest, origin)
+            labels = self._labels(rest, _Origin(*_identity(attributes), {}, {}))
         except BadName as error:
             self._problems.append(str(error))
             return
@@ -392,6 +385,14 @@ def _buckets(buckets: Any, shift: int) -> dict[int, int]:
             place = (index >> shift) + 1
             found[place] = found.get(place, 0) + count
     return found
+
+
+def _identity(attributes: Mapping[str, str]) -> tuple[str, str]:
+    """`job` and `instance` of a resource, "" for none."""
+    job = attributes.get("service.name", "")
+    if job and "service.namespace" in attributes:
+        job = f"{attributes['service.namespace']}/{job}"
+    return job, attributes.get("service.instance.id", "")
 
 
 def _texts(attributes: Iterable[Any]) -> dict[str, str]:

@@ -10,7 +10,12 @@ from pydantic import Field
 
 from otelingest.config.settings import ComponentId, Duration, FilledSection, GoType, Naming, Problem, Settings
 from otelingest.config.types import go_quote
-from otelingest.exporters.prometheus_labels import STRATEGIES, ResourceLabelSettings, resource_label_problems
+from otelingest.exporters.prometheus_labels import (
+    STRATEGIES,
+    ResourceLabelSettings,
+    chosen_resource_labels,
+    resource_label_problems,
+)
 from otelingest.exporters.sending import SendingSettings
 from otelingest.exporters.sending.settings import QueueSettings, RetrySettings
 from otelingest.net.http_client_settings import Compression, HttpClientSettings
@@ -195,8 +200,7 @@ class PrometheusRemoteWriteSettings(RemoteWriteClientSettings):
 
     @property
     def resource_labels(self) -> ResourceLabelSettings:
-        constant = self.resource_constant_labels
-        return self.resource_to_telemetry_conversion if constant.is_empty else constant
+        return chosen_resource_labels(self.resource_constant_labels, self.resource_to_telemetry_conversion)
 
     @property
     def suffixes(self) -> bool:
