@@ -197,6 +197,15 @@ def test_a_line_becomes_a_record_as_upstreams_bridge_makes_it() -> None:
     assert found["nested"].kvlist_value.values[0].value.array_value.values[2].kvlist_value.values[0].value.double_value
 
 
+def test_a_record_tells_of_values_as_they_were_when_it_was_logged() -> None:
+    items = ["a"]
+    record = record_of("info", "seen", None, {"items": items})
+    items.append("b")
+    request = ExportLogsServiceRequest.FromString(log_records.encode([record], RESOURCE))
+    (entry,) = request.resource_logs[0].scope_logs[0].log_records[0].attributes
+    assert [value.string_value for value in entry.value.array_value.values] == ["a"]
+
+
 def test_the_records_are_those_lines_that_are_logged_without_their_initial_fields(capsys) -> None:
     records: list[LogRecord] = []
     keys = {"logs": {"level": "info", "initial_fields": {"team": "x"}, "sampling": {"initial": 1, "thereafter": 0}}}
